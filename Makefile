@@ -1,0 +1,43 @@
+# make run        the whole series: notebooks 00-07, the table, the figure and the report
+# make test       linter, unit tests, and every notebook at smoke scale
+# make test-all   the same with the slow tests
+# make lab        JupyterLab, opened on notebook 00
+# make clean      removes .venv and everything that running the series made
+#
+# Options for `run` go into ARGS:      make run ARGS="--minutes 30"
+# Another scale:                       SCALE=smoke make run
+# Another Python (3.11, 3.12, 3.13):   make run PYTHON=/path/to/python3.12
+
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
+BIN := .venv/bin
+
+.PHONY: run test test-all lab clean
+
+run: .venv/installed
+	@$(BIN)/python -m helpers run $(ARGS)
+
+test: PYTEST_OPTIONS =
+test-all: PYTEST_OPTIONS = -m "not real"
+test test-all: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	SCALE=smoke $(BIN)/python -m pytest --nbmake $(PYTEST_OPTIONS) tests notebooks
+
+lab: .venv/installed
+	$(BIN)/jupyter lab notebooks/00_the_question.ipynb
+
+clean:
+	rm -rf .venv data/runs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+# Made again only when the two files that name the versions change. Some installations
+# list a Python that does not start, so each candidate is asked for its version.
+.venv/installed: pyproject.toml constraints.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  for python in $(CANDIDATES); do \
+	    if "$$python" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	       2>/dev/null; then "$$python" -m venv --clear .venv && exit 0; fi; \
+	  done; \
+	  echo "No Python 3.11, 3.12 or 3.13 with venv and pip among: $(CANDIDATES)." \
+	       "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[lab,test]"
+	@touch $@

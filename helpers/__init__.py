@@ -1,0 +1,1 @@
+"""The code that the notebooks of "Token or span?" share."""

@@ -1,0 +1,196 @@
+"""The command line: python -m helpers run | plan | report | notebooks | address."""
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+# Modules that import torch are imported where they are used, so that --help and address answer at once.
+from helpers import notebooks, settings
+from helpers.settings import ROOT, SCALES, Settings
+
+VERDICTS = "verdicts.csv"  # written by notebook 07, which gathers the evidence
+CONTINUES = "What is finished is kept: the same command goes on from there."
+
+
+class InputError(ValueError):
+    """The command line, the corpus or the text cannot be used; the message says why and what to do."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code: 0 done, 1 a notebook failed, 2 bad input, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except notebooks.NotebookError as error:
+        print(f"\n{error}\n{CONTINUES}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. {CONTINUES}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m helpers", description="Token or span? The whole series.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    what = argparse.ArgumentParser(add_help=False)
+    what.add_argument("--scale", choices=SCALES, help="how large (default: the variable SCALE, or laptop)")
+    what.add_argument("--corpus", help="'world' (the default), or a folder with train, dev and test files")
+    what.add_argument(
+        "--text", nargs="+", metavar="FILE", help="unlabelled text for a folder: plain, .gz, .xz"
+    )
+    what.add_argument("--out", metavar="FOLDER", help="where results go (default: data/runs/SCALE)")
+    much = argparse.ArgumentParser(add_help=False)
+    much.add_argument("--minutes", type=_positive(float), help="fit the replicates into this time")
+    much.add_argument("--replicates", type=_positive(int), metavar="N", help="run this many, however long")
+
+    for name, command, parents in (
+        ("run", run, [what, much]),
+        ("plan", plan, [what, much]),
+        ("report", report, [what]),
+        ("notebooks", commit_notebooks, []),
+        ("address", address, []),
+    ):
+        about = command.__doc__.partition("\n")[0]
+        commands.add_parser(name, parents=parents, help=about, description=about).set_defaults(
+            command=command
+        )
+    commands.choices["notebooks"].add_argument(
+        "names", nargs="*", metavar="NN", help="only these, such as 03"
+    )
+    commands.choices["address"].add_argument("--repository", metavar="URL", help="on GitHub, as Colab needs")
+    commands.choices["address"].add_argument("--ref", help="a branch or a tag")
+    return parser
+
+
+def _positive(number: type):
+    def parse(text: str):
+        if number(text) <= 0:
+            raise argparse.ArgumentTypeError("must be above 0")
+        return number(text)
+
+    parse.__name__ = number.__name__
+    return parse
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """The settings of this run, left in the environment for the kernels of the notebooks too."""
+    if options.scale:
+        os.environ["SCALE"] = options.scale
+    if options.corpus:  # the notebooks run in another folder
+        is_folder = options.corpus not in ("world", "real")
+        os.environ["CORPUS"] = str(Path(options.corpus).resolve()) if is_folder else options.corpus
+    if options.text:
+        os.environ["TEXT"] = os.pathsep.join(str(Path(file).resolve()) for file in options.text)
+    if options.out:
+        os.environ["OUT"] = str(Path(options.out).resolve())
+    try:
+        return settings.from_environment()
+    except ValueError as error:
+        raise InputError(error) from error
+
+
+def _plan(chosen: Settings, options: argparse.Namespace):
+    """What will run. A corpus of the user's is read first: bad input is reported before any training."""
+    from helpers import experiment
+
+    try:
+        if chosen.corpus != "world":
+            experiment.replicate(chosen)
+        return experiment.plan(chosen, minutes=options.minutes, replicates=options.replicates)
+    except ValueError as error:
+        raise InputError(error) from error
+
+
+def _fingerprint(chosen: Settings) -> str:
+    """Changes when anything that a notebook shows could: settings, results, helpers or shipped data."""
+    files = [
+        path for folder in ("helpers", "data/world", "data/reference") for path in (ROOT / folder).glob("*")
+    ]
+    digest = hashlib.sha256(repr(chosen).encode())
+    for path in sorted(path for path in [*files, chosen.out / "results.csv"] if path.is_file()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def run(options: argparse.Namespace) -> None:
+    """The whole series: the experiment, notebooks 00-07, the table, the figure and the report."""
+    from helpers import experiment, figures
+
+    chosen = _settings(options)
+    print(_plan(chosen, options))
+    table = experiment.results(chosen)
+    figure = figures.f1_by_entity_length(table, chosen.scale.core_sentences)
+    figures.save(figure, chosen.out / "f1_by_entity_length")
+    executed = notebooks.execute_all(chosen.out / "notebooks", _fingerprint(chosen))
+    for _, copy in executed:
+        notebooks.to_html(copy)
+    page = _report(chosen, table)
+    print(f"\nReport: {page}\nTable, figure and executed notebooks: {chosen.out}")
+
+
+def plan(options: argparse.Namespace) -> None:
+    """What a scale would run, and how long that takes here; runs nothing but a measurement of speed."""
+    print(_plan(_settings(options), options))
+
+
+def report(options: argparse.Namespace) -> None:
+    """Writes report.html again from the results of a finished run, and prints the answer."""
+    import pandas as pd
+
+    chosen = _settings(options)
+    for name in ("results.csv", VERDICTS):
+        if not (chosen.out / name).exists():
+            raise InputError(f"{chosen.out} holds no {name}: finish a run first, python -m helpers run")
+    table = pd.read_csv(chosen.out / "results.csv", dtype={"length": str})
+    print(f"\nReport: {_report(chosen, table)}")
+
+
+def _report(chosen: Settings, table) -> Path:
+    import pandas as pd
+
+    from helpers import experiment
+    from helpers import report as reports
+
+    verdicts = pd.read_csv(chosen.out / VERDICTS)
+    print(reports.answer(chosen, table, verdicts))
+    return reports.write(
+        chosen,
+        table,
+        verdicts,
+        plan=str(experiment.plan(chosen)),
+        notes=experiment.replicate(chosen).corpus.notes,
+        pages=sorted((chosen.out / "notebooks").glob("*.html")),
+    )
+
+
+def commit_notebooks(options: argparse.Namespace) -> None:
+    """Executes the notebooks and puts their outputs into notebooks/, ready to be committed."""
+    from helpers import experiment
+
+    chosen = settings.from_environment()
+    experiment.results(chosen)  # what 06 and 07 show, so that it is there before the first fingerprint
+    for path, copy in notebooks.execute_all(chosen.out / "notebooks", _fingerprint(chosen), options.names):
+        notebooks.commit(path, copy)
+        print(path.relative_to(ROOT))
+
+
+def address(options: argparse.Namespace) -> None:
+    """Writes the project's address into every badge and setup cell, after changing it if asked to."""
+    try:
+        changed = notebooks.rewrite(options.repository, options.ref)
+    except ValueError as error:
+        raise InputError(error) from error
+    print(
+        "\n".join(str(path.relative_to(ROOT)) for path in changed) or "Everything has this address already."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

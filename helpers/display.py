@@ -1,0 +1,222 @@
+"""Sentences as pictures: tokens in boxes that say what masking did to them, names underlined with their type.
+
+The pictures are matplotlib figures, because GitHub strips the styles from coloured HTML. Every state differs
+in grey too: by fill, edge and weight of the letters.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.textpath import TextPath
+
+from helpers.scoring import spans
+
+WIDTH = 720  # points (1/72 inch): 10 inches
+FONT_SIZE = 12
+TYPE_SIZE = 8.5  # of the type under a mention
+PADDING = 5  # between the letters of a token and its box
+GAP = 6  # between two boxes; a bare word has no box and stands closer
+LINE = 42  # from one line of tokens to the next
+TIGHT_LINE = 29  # the same where no mention needs room for its type
+
+# Okabe-Ito colours, chosen so that they also differ in grey.
+STATES = {
+    "untouched": dict(fill="white", edge="#bbbbbb", width=0.6, line="-", text="black", weight="normal"),
+    "masked": dict(fill="#0072B2", edge="#0072B2", width=1.0, line="-", text="white", weight="bold"),
+    "replaced": dict(fill="#F5C363", edge="black", width=1.8, line="--", text="black", weight="bold"),
+    "kept": dict(fill="white", edge="#009E73", width=2.6, line="-", text="black", weight="bold"),
+}
+MEANING = {
+    "untouched": "not chosen",
+    "masked": "chosen: shows [MASK]",
+    "replaced": "chosen: shows another token",
+    "kept": "chosen: left as it is",
+}
+
+
+def token_states(tokens: Sequence[str], seen: Sequence[str], hidden: Sequence[bool]) -> list[str]:
+    """What happened to each token: "untouched", "masked", "replaced" or "kept" (chosen, but left as it is).
+
+    Args:
+        tokens: the tokens as they were.
+        seen: the tokens that the model sees.
+        hidden: whether the token was chosen, that is, whether it has a label.
+    """
+    states = []
+    for token, shown, chosen in zip(tokens, seen, hidden, strict=True):
+        if not chosen:
+            states.append("untouched")
+        elif shown == "[MASK]":
+            states.append("masked")
+        else:
+            states.append("kept" if shown == token else "replaced")
+    return states
+
+
+def show_masked(
+    tokens: Sequence[str],
+    seen: Sequence[str],
+    hidden: Sequence[bool],
+    mentions: Iterable[tuple[str, int, int]] = (),
+    title: str = "",
+) -> Figure:
+    """Draw one row of tokens as flowing text, each in a box that shows what masking did to it.
+
+    Args:
+        tokens, seen, hidden: as in `token_states`. A replaced token is written "old → new".
+        mentions: (type, first token, one past the last token), underlined with the type below.
+        title: one line above the text.
+    """
+    states = token_states(tokens, seen, hidden)
+    labels = [
+        f"{token} → {shown}" if state == "replaced" else token
+        for token, shown, state in zip(tokens, seen, states, strict=True)
+    ]
+    present = [state for state in STATES if state in states]
+    return _figure([(labels, states, list(mentions))], legend=present, title=title)
+
+
+def show_sentences(sentences: Iterable[tuple[Sequence[str], Sequence[str]]], title: str = "") -> Figure:
+    """Draw labelled sentences, each on lines of its own, mentions underlined with the type below.
+
+    Args:
+        sentences: pairs (words, IOB2 tags).
+        title: one line above the text.
+    """
+    paragraphs = [(list(words), [None] * len(words), spans(tags)) for words, tags in sentences]
+    return _figure(paragraphs, legend=[], title=title)
+
+
+def token_mentions(tags: Sequence[str], word_ids: Sequence[int | None]) -> list[tuple[str, int, int]]:
+    """Where the mentions of a sentence stand among its tokens.
+
+    Args:
+        tags: one IOB2 tag per word.
+        word_ids: the number of each token's word, None (or -1) at special tokens.
+
+    Returns:
+        (type, first token, one past the last token) of each mention.
+    """
+    ranges = []
+    for kind, start, end in spans(tags):
+        places = [place for place, word in enumerate(word_ids) if word is not None and start <= word < end]
+        if places:
+            ranges.append((kind, places[0], places[-1] + 1))
+    return ranges
+
+
+def masked_text(tokens: Sequence[str], seen: Sequence[str], hidden: Sequence[bool]) -> str:
+    """The same row as plain text, to copy or to have read aloud: a chosen token stands as {old → new}."""
+    parts = [
+        f"{{{token} → {shown}}}" if chosen else token
+        for token, shown, chosen in zip(tokens, seen, hidden, strict=True)
+    ]
+    return " ".join(parts)
+
+
+def _figure(paragraphs: list, legend: list[str], title: str) -> Figure:
+    """Lay the paragraphs (labels, states, mentions) out below each other; one data unit is one point."""
+    laid_out, line = [], 0
+    for labels, states, mentions in paragraphs:
+        places = _flow(labels, states, line)  # one (left, width, line) per label
+        laid_out.append((labels, states, mentions, places))
+        line = places[-1][2] + 1 if places else line
+    step = LINE if any(mentions for _, _, mentions in paragraphs) else TIGHT_LINE
+    header = (24 if title else 0) + (32 if legend else 0)
+    height = header + line * step + 4
+    figure = plt.figure(figsize=(WIDTH / 72, height / 72))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, WIDTH), ylim=(height, 0))  # y grows downwards, like text
+    axes.axis("off")
+    if title:
+        axes.text(8, 14, title, fontsize=FONT_SIZE, weight="bold", va="center")
+    if legend:
+        _draw_legend(axes, legend, 24 + 10 if title else 12)
+    for labels, states, mentions, places in laid_out:
+        for label, state, (left, width, line) in zip(labels, states, places, strict=True):
+            _draw_token(axes, label, state, left, width, header + line * step + 14)
+        for kind, start, end in mentions:
+            _underline(axes, kind, places[start:end], header, step)
+    plt.close(figure)  # a notebook shows the returned figure, once
+    return figure
+
+
+def _width(text: str, size: float, weight: str = "normal") -> float:
+    """Width of a text in points, with room for rounding to pixels; the same on every backend."""
+    return 1.02 * TextPath((0, 0), text, size=size, prop=FontProperties(weight=weight)).get_extents().width
+
+
+def _flow(labels: list[str], states: list, line: int) -> list[tuple[float, float, int]]:
+    """Places for the labels, left to right, a new line where one is full: (left, width, line)."""
+    places, left = [], 8.0
+    for label, state in zip(labels, states, strict=True):
+        weight = STATES[state]["weight"] if state else "normal"
+        width = _width(label, FONT_SIZE, weight) + 2 * PADDING
+        if left + width > WIDTH - 8 and left > 8:
+            left, line = 8.0, line + 1
+        places.append((left, width, line))
+        left += width + (GAP if state else -2)
+    return places
+
+
+def _draw_token(axes: Axes, label: str, state: str | None, left: float, width: float, y: float) -> None:
+    """A token centred on y in the box of its state; without a state, the bare word."""
+    style = STATES[state] if state else dict(text="black", weight="normal")
+    if state:
+        axes.add_patch(
+            FancyBboxPatch(
+                (left, y - 10),
+                width,
+                20,
+                boxstyle="round,pad=0,rounding_size=3",
+                facecolor=style["fill"],
+                edgecolor=style["edge"],
+                linewidth=style["width"],
+                linestyle=style["line"],
+            )
+        )
+    axes.text(
+        left + width / 2,
+        y + 4.5,
+        label,
+        fontsize=FONT_SIZE,
+        color=style["text"],
+        weight=style["weight"],
+        ha="center",
+        va="baseline",
+        parse_math=False,
+    )
+
+
+def _underline(
+    axes: Axes, kind: str, places: list[tuple[float, float, int]], header: float, step: float
+) -> None:
+    """A thick line under the tokens of a mention, on each line of text that it reaches; its type below."""
+    for line in sorted({place[2] for place in places}):
+        on_line = [(left, width) for left, width, its_line in places if its_line == line]
+        start, end = on_line[0][0] + 3, on_line[-1][0] + on_line[-1][1] - 3  # neighbours do not touch
+        y = header + line * step + 28
+        axes.plot([start, end], [y, y], color="#D55E00", linewidth=2.2, solid_capstyle="butt")
+        if line == places[0][2]:
+            axes.text(
+                start,
+                y + 6.5,
+                kind,
+                fontsize=TYPE_SIZE,
+                weight="bold",
+                color="#8A3C00",
+                va="center",
+            )
+
+
+def _draw_legend(axes: Axes, states: list[str], y: float) -> None:
+    """One box per state that occurs, named by its meaning."""
+    left = 8.0
+    for state in states:
+        width = _width(MEANING[state], FONT_SIZE, STATES[state]["weight"]) + 2 * PADDING
+        _draw_token(axes, MEANING[state], state, left, width, y)
+        left += width + 14

@@ -1,0 +1,521 @@
+"""The grid: replicates × arms × slices, into one tidy table.
+
+A replicate is one seed, and the seed decides everything that chance could: the world and its names, the
+initial weights, the order of the rows, the masks, which sentences are labelled. Its arms share all of that
+but the positions that are hidden. Every arm of every replicate is one artifact, so that a run can be
+interrupted and goes on where it was.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm.auto import tqdm
+from transformers import AutoModelForMaskedLM, AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+from transformers.utils.logging import disable_progress_bar
+
+from helpers import artifacts, corpora, model, scoring, tokenization
+from helpers.finetuning import finetune, predict
+from helpers.pretraining import pretrain
+from helpers.settings import ROOT, PretrainingSettings, Settings
+
+REFERENCE = ROOT / "data" / "reference" / "results.csv"
+PREPARING = ("settings", "world", "corpora", "tokenization")  # modules that decide what a replicate is
+TRAINING = (*PREPARING, "masking", "model", "pretraining")
+SCORING = (*TRAINING, "finetuning", "scoring", "experiment")
+NOTEBOOK_MINUTES = 2.5  # of a run's minutes, what executing the eight notebooks takes
+MOST_WORKERS = 4  # a worker holds 0.7 GB, and a run should fit into 4 GB
+
+disable_progress_bar()  # loading a tiny model takes milliseconds, and its bar would break ours
+
+transformers_logging.disable_progress_bar()  # a bar for each small checkpoint would hide ours
+
+
+# --- what a replicate is ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One seed's corpus, vocabulary and packed text, shared by all its arms."""
+
+    seed: int
+    corpus: corpora.Corpus
+    tokenizer: PreTrainedTokenizerFast
+    blocks: tokenization.Blocks
+    length: int
+
+    @cached_property
+    def tags(self) -> list[str]:
+        """Names of the tags, in the order of their numbers."""
+        return self.corpus.splits["test"].features["ner_tags"].feature.names
+
+    @cached_property
+    def test(self) -> tokenization.Windows:
+        """The whole test split."""
+        return self._windows("test")
+
+    def sentences(self, split: str) -> list[list[str]]:
+        """The words of a split's sentences."""
+        return list(self.corpus.splits[split]["tokens"])
+
+    def gold(self, split: str = "test") -> list[list[str]]:
+        """The IOB2 tags of a split's sentences."""
+        return [[self.tags[tag] for tag in tags] for tags in self.corpus.splits[split]["ner_tags"]]
+
+    def labelled_rows(self, count: int, subset: int) -> list[int]:
+        """Which training sentences are labelled: a larger `count` holds all of a smaller one."""
+        order = list(range(len(self.corpus.splits["train"])))
+        Random(1_000 * self.seed + subset).shuffle(order)
+        return order[:count]
+
+    def labelled(self, count: int, subset: int = 0) -> tokenization.Windows:
+        """`count` labelled training sentences, the same ones for every arm."""
+        return self._windows("train", self.labelled_rows(count, subset))
+
+    def _windows(self, split: str, rows: list[int] | None = None) -> tokenization.Windows:
+        data = self.corpus.splits[split] if rows is None else self.corpus.splits[split].select(rows)
+        return tokenization.encode(list(data["tokens"]), list(data["ner_tags"]), self.tokenizer, self.length)
+
+
+@lru_cache(maxsize=1)
+def _user_corpus(corpus: str, text: tuple[str, ...], words: int) -> corpora.Corpus:
+    return corpora.load(corpus, text or None, words=words)
+
+
+@lru_cache(maxsize=2)
+def replicate(settings: Settings, number: int = 0) -> Replicate:
+    """Corpus, vocabulary and packed text of one replicate; vocabulary and rows are kept as an artifact.
+
+    Raises:
+        CorpusError: bad input, or too little text for one batch.
+    """
+    scale, seed = settings.scale, settings.scale.first_seed + number
+    if settings.corpus == "world":
+        corpus = corpora.load("world", world=replace(scale.world, seed=seed))
+        vocabulary_size = scale.model.vocabulary_size
+    else:
+        corpus = _user_corpus(settings.corpus, settings.text, scale.words)
+        vocabulary_size = scale.vocabulary_size_of_real_text
+    if len(corpus.splits["train"]) < scale.core_sentences:
+        raise corpora.CorpusError(
+            f"{settings.corpus} has {len(corpus.splits['train'])} labelled training sentences, but scale "
+            f"{scale.name} needs {scale.core_sentences}: give more, or choose --scale smoke"
+        )
+
+    def make(folder: Path) -> None:
+        tokenizer = tokenization.train(corpus.text, vocabulary_size)
+        rows = scale.pretraining.batch_size
+        blocks = tokenization.pack(corpus.text, tokenizer, scale.model.length, minimum_rows=rows)
+        tokenizer.save_pretrained(folder)
+        save_file(
+            {name: tensor.contiguous() for name, tensor in vars(blocks).items()},
+            folder / "blocks.safetensors",
+        )
+
+    key = (corpus.provenance, vocabulary_size, scale.model.length, artifacts.source_hash(*PREPARING))
+    try:
+        folder = artifacts.build("rows", key, make)
+    except ValueError as error:
+        raise corpora.CorpusError(f"{settings.corpus}: {error}") from error
+    blocks = tokenization.Blocks(**load_file(folder / "blocks.safetensors"))
+    return Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
+
+
+# --- how much fits ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run here: how many replicates, in what precision, on what, and how long it takes."""
+
+    scale: str
+    arms: tuple[str, ...]
+    replicates: int
+    wanted: int
+    minutes: float  # for everything, measured at the start
+    device: str
+    dtype: str
+    workers: int  # processes that train side by side
+    tokens_per_second: int  # pre-training, all workers together
+    finetuning_seconds: float  # one run with its prediction
+    tokens: tuple[int, ...]
+    labelled_sentences: tuple[int, ...]
+    key: str
+
+    def __str__(self) -> str:
+        fits = "" if self.replicates >= self.wanted else f" (as many as fit; {self.wanted} wanted)"
+        return (
+            f"Scale {self.scale}: {self.replicates} paired replicates{fits} of {len(self.arms)} arms "
+            f"({', '.join(self.arms)}),\n"
+            f"{self.tokens[-1]:,} tokens of pre-training for each, then fine-tuning on "
+            f"{', '.join(map(str, self.labelled_sentences))} labelled sentences.\n"
+            f"Measured here: {self.tokens_per_second:,} tokens per second on {self.device} in {self.dtype} "
+            f"({self.workers} at a time), {self.finetuning_seconds:.1f} s a fine-tuning run.\n"
+            f"That takes about {self.minutes:.0f} minutes where nothing is done yet."
+        )
+
+
+def plan(settings: Settings, *, minutes: float | None = None, replicates: int | None = None) -> Plan:
+    """What a run would be here. Measured once for each set of options and kept in `settings.out`.
+
+    Args:
+        minutes: what the run is to fit into; the scale's own if left out.
+        replicates: run so many, however long it takes.
+
+    Raises:
+        CorpusError: bad input.
+        ValueError: fewer than one replicate or minute.
+    """
+    if (replicates is not None and replicates < 1) or (minutes is not None and minutes <= 0):
+        raise ValueError("minutes and replicates must be positive")
+    file = settings.out / "plan.json"
+    key = hashlib.sha256(repr((settings, artifacts.source_hash(*SCORING))).encode()).hexdigest()[:12]
+    wish = f"{key} {minutes} {replicates}"
+    if file.exists():
+        old = json.loads(file.read_text(encoding="utf-8"))
+        as_before = minutes is None and replicates is None and old["key"].startswith(key)
+        if as_before or old["key"] == wish:
+            return Plan(
+                **{name: tuple(value) if isinstance(value, list) else value for name, value in old.items()}
+            )
+    made = _measure(settings, minutes, replicates, wish)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
+    return made
+
+
+def _measure(settings: Settings, minutes: float | None, replicates: int | None, key: str) -> Plan:
+    """Times a few steps of everything, chooses the precision, and works out how many replicates fit."""
+    scale = settings.scale
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    workers = 1 if device == "cuda" else min(os.cpu_count() or 1, MOST_WORKERS)
+    started = time.perf_counter()
+    first = replicate(settings)
+    preparing = time.perf_counter() - started
+    threads = torch.get_num_threads()
+    torch.set_num_threads(_threads(workers))
+    bert = _new_model(settings, first).to(device)
+    run = replace(scale.pretraining, strategy="span", seed=first.seed)
+    speeds = {}
+    for dtype in ("float32", "bfloat16"):
+        if dtype == "float32" or device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False):
+            speeds[dtype] = _training_speed(bert, first, run, dtype)
+    dtype = max(speeds, key=speeds.get)
+    labelled = first.labelled(scale.core_sentences)
+    sample = tokenization.Windows(*(tensor[:256] for tensor in vars(first.test).values()))
+    finetune(bert, labelled, first.tags, replace(scale.finetuning, steps=2), dtype)
+    started = time.perf_counter()
+    tagger = finetune(bert, labelled, first.tags, replace(scale.finetuning, steps=8), dtype)
+    finetuning = (time.perf_counter() - started) * scale.finetuning.steps / 8
+    started = time.perf_counter()
+    predict(tagger, sample, dtype)
+    finetuning += (time.perf_counter() - started) * len(first.test.input_ids) / len(sample.input_ids)
+    torch.set_num_threads(threads)
+
+    tokens_per_second = speeds[dtype] * workers
+    runs = sum(len(cells(settings, arm)) for arm in scale.arms)
+    trained = sum(_tokens_trained(settings) for arm in scale.arms if arm != "none")
+    seconds = trained / tokens_per_second + (runs * finetuning + len(scale.arms) * preparing) / workers
+    room = 60 * ((minutes or scale.minutes) - NOTEBOOK_MINUTES)
+    count = replicates or max(1, min(scale.replicates, int(room / seconds)))
+    sizes = tuple(n for n in scale.labelled_sentences if n <= len(first.corpus.splits["train"]))
+    return Plan(
+        scale=scale.name,
+        arms=scale.arms,
+        replicates=count,
+        wanted=replicates or scale.replicates,
+        minutes=round(NOTEBOOK_MINUTES + count * seconds / 60, 1),
+        device=device,
+        dtype=dtype,
+        workers=workers,
+        tokens_per_second=round(tokens_per_second),
+        finetuning_seconds=round(finetuning, 2),
+        tokens=scale.tokens,
+        labelled_sentences=sizes,
+        key=key,
+    )
+
+
+def _training_speed(bert: BertForMaskedLM, of: Replicate, run: PretrainingSettings, dtype: str) -> float:
+    """Tokens per second over four steps, after two that warm up."""
+    ticks: list[float] = []
+    tokens = run.batch_size * of.length
+    list(
+        pretrain(
+            bert, of.blocks, run, (6 * tokens,), dtype=dtype, progress=lambda _: ticks.append(time.time())
+        )
+    )
+    return 4 * tokens / (ticks[-1] - ticks[1])
+
+
+def _threads(workers: int) -> int:
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
+def _tokens_trained(settings: Settings) -> int:
+    """Tokens of one arm, the branches that cool for the smaller budgets included."""
+    *smaller, largest = settings.scale.tokens
+    return round(largest + settings.scale.pretraining.cooldown * sum(smaller))
+
+
+def cells(settings: Settings, arm: str) -> list[tuple[int, int, int]]:
+    """What is fine-tuned for an arm: (tokens seen, labelled sentences, subset).
+
+    The core cell and the other budgets are scored on several labelled subsets, the other sizes on one.
+    """
+    scale = settings.scale
+    budgets = (0,) if arm == "none" else scale.tokens
+    core = [(tokens, scale.core_sentences, subset) for tokens in budgets for subset in range(scale.subsets)]
+    return core + [(budgets[-1], n, 0) for n in scale.labelled_sentences if n != scale.core_sentences]
+
+
+# --- one arm of one replicate ----------------------------------------------------------------------
+
+
+def _new_model(settings: Settings, of: Replicate) -> BertForMaskedLM:
+    return model.build(replace(settings.scale.model, vocabulary_size=len(of.tokenizer)), of.seed)
+
+
+def _key(settings: Settings, arm: str, number: int, sources: tuple[str, ...], dtype: str) -> tuple:
+    scale = replace(settings.scale, name="", replicates=0, minutes=0, arms=())
+    return (
+        _corpus_key(settings),
+        scale,
+        arm,
+        scale.first_seed + number,
+        dtype,
+        artifacts.source_hash(*sources),
+    )
+
+
+@lru_cache(maxsize=4)
+def _corpus_key(settings: Settings) -> str:
+    """A hash of the files that the corpus is made from."""
+    folder = ROOT / "data" / "world" if settings.corpus == "world" else Path(settings.corpus)
+    files = [*sorted(path for path in folder.iterdir() if path.is_file()), *map(Path, settings.text)]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _pretrained(
+    settings: Settings, plan: Plan, arm: str, number: int, progress: Callable[[int], None]
+) -> Path:
+    """The artifact with a checkpoint for each budget of one arm, in folders named by their tokens."""
+
+    def make(folder: Path) -> None:
+        of = replicate(settings, number)
+        bert = _new_model(settings, of).to(plan.device)
+        run = replace(settings.scale.pretraining, strategy=arm, seed=of.seed)
+        ticks = [time.perf_counter()]
+
+        def step(tokens: int) -> None:
+            ticks.append(time.perf_counter())
+            progress(tokens)
+
+        for checkpoint in pretrain(
+            bert, of.blocks, run, settings.scale.tokens, dtype=plan.dtype, progress=step
+        ):
+            place = folder / str(checkpoint.tokens_seen)
+            checkpoint.model.save_pretrained(place)
+            of.tokenizer.save_pretrained(place)
+            history = pd.DataFrame(checkpoint.losses, columns=["tokens_seen", "loss"])
+            history.to_csv(place / "history.csv", index=False)
+        seconds = pd.Series(ticks).diff().median()
+        cost = {
+            "arm": arm,
+            "replicate": of.seed,
+            "seconds_per_step": seconds,
+            "seconds": ticks[-1] - ticks[0],
+        }
+        pd.DataFrame([cost]).to_csv(folder / "cost.csv", index=False)
+
+    return artifacts.build("pretrained", _key(settings, arm, number, TRAINING, plan.dtype), make)
+
+
+def pretrained(settings: Settings, arm: str, number: int = 0, tokens: int | None = None) -> Path:
+    """The checkpoint folder of an arm, built if missing, with a progress bar.
+
+    Args:
+        arm: a masking strategy, "token", "whole_word" or "span".
+        tokens: one of the scale's budgets; the largest if left out.
+    """
+    chosen = plan(settings)
+    there = artifacts.exists("pretrained", _key(settings, arm, number, TRAINING, chosen.dtype))
+    total = _tokens_trained(settings)
+    with tqdm(total=total, unit=" tokens", unit_scale=True, desc=arm, leave=False, disable=there) as bar:
+        folder = _pretrained(settings, chosen, arm, number, bar.update)
+    return folder / str(tokens or settings.scale.tokens[-1])
+
+
+def _tagged(
+    settings: Settings, plan: Plan, of: Replicate, bert: BertForMaskedLM, count: int, subset: int
+) -> list[list[str]]:
+    """Fine-tunes on one labelled subset and tags the test split."""
+    recipe = replace(settings.scale.finetuning, seed=subset)
+    tagger = finetune(bert, of.labelled(count, subset), of.tags, recipe, plan.dtype)
+    return tokenization.decode(of.test, predict(tagger, of.test, plan.dtype), of.sentences("test"), of.tags)
+
+
+def _model_of(settings: Settings, plan: Plan, arm: str, number: int, tokens: int) -> BertForMaskedLM:
+    of = replicate(settings, number)
+    if arm == "none":
+        return _new_model(settings, of).to(plan.device)
+    folder = _pretrained(settings, plan, arm, number, lambda tokens: None)
+    bert = AutoModelForMaskedLM.from_pretrained(folder / str(tokens), attn_implementation="eager")
+    return bert.to(plan.device)
+
+
+def predictions(
+    settings: Settings, arm: str, number: int = 0, labelled_sentences: int | None = None, subset: int = 0
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Gold and predicted IOB2 tags of the test split for one arm; "none" is not pre-trained at all."""
+    chosen, of = plan(settings), replicate(settings, number)
+    if arm != "none":
+        pretrained(settings, arm, number)  # with a progress bar
+    bert = _model_of(settings, chosen, arm, number, settings.scale.tokens[-1])
+    count = labelled_sentences or settings.scale.core_sentences
+    return of.gold(), _tagged(settings, chosen, of, bert, count, subset)
+
+
+def _scores(settings: Settings, plan: Plan, arm: str, number: int, progress: Callable[[int], None]) -> Path:
+    """The artifact with one arm's rows of the results table."""
+
+    def make(folder: Path) -> None:
+        if arm != "none":
+            cost = _pretrained(settings, plan, arm, number, progress) / "cost.csv"
+            (folder / "cost.csv").write_bytes(cost.read_bytes())
+        of = replicate(settings, number)
+        text = scoring.SurfaceIndex(of.corpus.text)
+        train, tables = of.sentences("train"), []
+        for tokens, count, subset in cells(settings, arm):
+            if count > len(train):
+                continue
+            bert = _model_of(settings, plan, arm, number, tokens)
+            predicted = _tagged(settings, plan, of, bert, count, subset)
+            seen = text.with_labelled([train[row] for row in of.labelled_rows(count, subset)])
+            table = scoring.count(of.gold(), predicted, sentences=of.sentences("test"), novelty=seen)
+            cell = {
+                "corpus": Path(settings.corpus).name,
+                "arm": arm,
+                "replicate": of.seed,
+                "mask_rate": 0.0 if arm == "none" else settings.scale.pretraining.mask_rate,
+                "tokens_seen": tokens,
+                "labelled_sentences": count,
+                "subset": subset,
+            }
+            tables.append(table.assign(**cell)[[*cell, *table.columns]])
+            progress(_finetuning_tokens(settings))
+        pd.concat(tables).to_csv(folder / "scores.csv", index=False)
+
+    return artifacts.build("scores", _key(settings, arm, number, SCORING, plan.dtype), make)
+
+
+def _finetuning_tokens(settings: Settings) -> int:
+    """What a fine-tuning run counts on the progress bar, in tokens of pre-training that take as long."""
+    recipe = settings.scale.finetuning
+    return 40 * (recipe.steps * recipe.batch_size + settings.scale.world.test // 3)
+
+
+# --- the grid --------------------------------------------------------------------------------------
+
+_done = None  # in a worker: the counter that it shares with the process that shows the progress bar
+
+
+def _start_worker(done, threads: int) -> None:
+    global _done
+    _done = done
+    torch.set_num_threads(threads)
+
+
+def _work(settings: Settings, plan: Plan, arm: str, number: int) -> None:
+    def progress(tokens: int) -> None:
+        with _done.get_lock():
+            _done.value += tokens
+
+    _scores(settings, plan, arm, number, progress)
+
+
+def results(settings: Settings) -> pd.DataFrame:
+    """The results table of the plan, `settings.out/results.csv`; runs what is missing, with a progress bar.
+
+    Can be interrupted at any time: a finished arm of a replicate is kept. Beside the table stands
+    `costs.csv`: seconds per step of each pre-training run.
+
+    Returns:
+        One row per corpus, arm, replicate (its seed), mask rate, tokens seen, number of labelled sentences,
+        labelled subset, type, novelty and length bucket, with gold, predicted and correct counts.
+    """
+    chosen = plan(settings)
+    tasks = [(arm, number) for number in range(chosen.replicates) for arm in reversed(chosen.arms)]
+    missing = [
+        task for task in tasks if not artifacts.exists("scores", _key(settings, *task, SCORING, chosen.dtype))
+    ]
+    if missing:
+        _run(settings, chosen, missing)
+    folders = [_scores(settings, chosen, *task, lambda tokens: None) for task in tasks]
+    table = pd.concat([pd.read_csv(folder / "scores.csv", dtype={"length": str}) for folder in folders])
+    costs = [pd.read_csv(folder / "cost.csv") for folder in folders if (folder / "cost.csv").exists()]
+    settings.out.mkdir(parents=True, exist_ok=True)
+    for name, frame in (("results.csv", table), ("costs.csv", pd.concat(costs))):
+        with TemporaryDirectory(dir=settings.out) as folder:
+            frame.to_csv(Path(folder) / name, index=False)
+            os.replace(Path(folder) / name, settings.out / name)
+    return table.reset_index(drop=True)
+
+
+def _run(settings: Settings, plan: Plan, tasks: list[tuple[str, int]]) -> None:
+    """Makes the scores of each (arm, replicate number), several side by side."""
+    finetuning = _finetuning_tokens(settings)
+    total = sum(
+        len(cells(settings, arm)) * finetuning + (arm != "none") * _tokens_trained(settings)
+        for arm, _ in tasks
+    )
+    with tqdm(total=total, unit=" tokens", unit_scale=True, desc=f"{len(tasks)} runs", smoothing=0.02) as bar:
+        if plan.workers == 1:
+            for arm, number in tasks:
+                _scores(settings, plan, arm, number, bar.update)
+            return
+        context = get_context("spawn")
+        done = context.Value("q", 0)
+        pool = ProcessPoolExecutor(plan.workers, context, _start_worker, (done, _threads(plan.workers)))
+        try:
+            waiting = {pool.submit(_work, settings, plan, *task) for task in tasks}
+            while waiting:
+                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                bar.update(done.value - bar.n)
+                for future in finished:
+                    future.result()  # raises what the worker raised
+        except BaseException:
+            for process in list(
+                pool._processes.values()
+            ):  # a worker in the middle of a run would finish it first
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+        bar.update(max(0, total - bar.n))
+
+
+def reference() -> pd.DataFrame:
+    """The results table that is committed with the series: the `laptop` run of its authors."""
+    return pd.read_csv(REFERENCE, dtype={"length": str})
+
+
+def costs(settings: Settings) -> pd.DataFrame:
+    """What each pre-training run of a finished plan cost: arm, replicate, seconds_per_step, seconds."""
+    return pd.read_csv(settings.out / "costs.csv")

@@ -1,0 +1,369 @@
+"""The figures of the series. They draw from the results table, and beside each one stand its values as text.
+
+Every arm has its own colour (Okabe and Ito's palette, safe for the colour-blind), marker and line style, so
+that the figures can be read in grey. Functions return a figure that is open in pyplot: a notebook shows it
+with `plt.show()`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator, PercentFormatter
+
+from helpers import scoring
+
+
+class Style(NamedTuple):
+    """How an arm is called and drawn."""
+
+    label: str
+    color: str
+    marker: str
+    linestyle: str
+    filled: bool
+
+
+ARMS = {
+    "none": Style("no pre-training", "#000000", "D", ":", False),
+    "token": Style("token masking", "#0072B2", "o", "--", False),
+    "whole_word": Style("whole-word masking", "#009E73", "^", "-.", True),
+    "span": Style("span masking", "#D55E00", "s", "-", True),
+}
+GREY = "#595959"
+LOOK = {
+    "figure.figsize": (7.2, 4.2),
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "grid.color": "#E4E4E4",
+    "lines.linewidth": 1.6,
+    "lines.markersize": 6.5,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.8,
+    "svg.hashsalt": "token-or-span",  # the same figure gives the same bytes
+}
+
+
+def save(figure: Figure, stem: str | Path) -> list[Path]:
+    """Write the figure as `stem`.png (150 dots per inch) and `stem`.svg, close it, and return both paths."""
+    stem = Path(stem)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
+    with plt.rc_context(LOOK):
+        figure.savefig(paths[0], dpi=150)
+        figure.savefig(paths[1], metadata={"Date": None})
+    plt.close(figure)
+    return paths
+
+
+# --- F1 by entity length ---------------------------------------------------------------------------
+
+
+@plt.rc_context(LOOK)
+def f1_by_entity_length(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
+    """F1 against entity length in the core cell of the results table, a line per arm, intervals, support."""
+    core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
+    summary = scoring.over_replicates(scoring.replicate_f1(core), "f1")
+    figure, axes = plt.subplots()
+    names = _length_axis(axes, summary)
+    places = {name: place for place, name in enumerate(names)}
+    arms = _arms(summary)
+    for arm, shift in zip(arms, _shifts(len(arms)), strict=True):
+        own = summary[summary["arm"] == arm]
+        for part in (own[own["length"] != "all"], own[own["length"] == "all"]):  # "all" is no further length
+            _draw(axes, arm, part["length"].map(places) + shift, part)
+    _f1_axis(axes, summary)
+    _title(axes, "F1 by entity length", f"{_core_in_words(core)}\n{_interval_in_words(summary)}")
+    return figure
+
+
+def values_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
+    """The values of `f1_by_entity_length` as text: a row per length, a column per arm, and the support."""
+    core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
+    summary = scoring.over_replicates(scoring.replicate_f1(core), "f1")
+    names = _names(summary)
+    values = _as_text(summary, "length").reindex(names).rename_axis("entity length (words)")
+    values.insert(0, "gold mentions per replicate", [_support(summary, name) for name in names])
+    return values
+
+
+@plt.rc_context(LOOK)
+def difference_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
+    """F1 of span minus F1 of token within each replicate, against entity length, with the ±1 F1 zone."""
+    core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
+    pairs, summary = _differences(core)
+    figure, axes = plt.subplots()
+    names = _length_axis(axes, summary)
+    axes.axhspan(-1, 1, color="#DDDDDD", zorder=0, label="±1 F1: too small to matter")
+    axes.axhline(0, color=GREY, linewidth=1)
+    for place, name in enumerate(names):
+        own = pairs.loc[pairs["length"] == name, "difference"]
+        beside = place + 0.16 + np.linspace(0, 0.16, len(own))  # beside the interval, not under it
+        label = "each replicate" if place == 0 else None
+        axes.plot(beside, own, "o", color=GREY, markersize=3, alpha=0.6, linewidth=0, label=label)
+    ordered = summary.set_index("length").loc[names]
+    style = ARMS["span"]
+    axes.errorbar(
+        range(len(names)), ordered["mean"], yerr=_bars(ordered), fmt=style.marker, color=style.color,
+        capsize=4, label="mean" if ordered["low"].isna().all() else "mean and 95% interval",
+    )  # fmt: skip
+    axes.set_ylabel("F1 difference, span − token (points)")
+    _title(
+        axes,
+        "Span minus token masking, by entity length",
+        f"{_core_in_words(core)}\npaired within each replicate; {_interval_in_words(summary)}",
+    )
+    return figure
+
+
+def values_of_difference(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
+    """The values of `difference_by_length` as text: a row per length."""
+    _, summary = _differences(scoring.core_cell(table, labelled_sentences=labelled_sentences))
+    summary = summary.set_index("length").loc[_names(summary)].rename_axis("entity length (words)")
+    return pd.DataFrame(
+        {
+            "gold mentions per replicate": summary["support"].round().astype(int),
+            "span - token (F1)": [_text(row, "+") for row in summary.itertuples()],
+            "replicates": summary["n"],
+        }
+    )
+
+
+def _differences(core: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    pairs = scoring.paired_difference(core)
+    if pairs.empty:
+        raise ValueError("no replicate has both arms, token and span: run the missing one first")
+    return pairs, scoring.over_replicates(pairs, "difference", by=["length"])
+
+
+# --- F1 along a slice ------------------------------------------------------------------------------
+
+
+def f1_by_tokens_seen(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
+    """F1 over all lengths against the tokens seen in pre-training, log axis, a line per arm."""
+    return _f1_along(table, "tokens_seen", labelled_sentences)
+
+
+def f1_by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
+    """F1 over all lengths against the number of labelled sentences, log axis, a line per arm."""
+    return _f1_along(table, "labelled_sentences", labelled_sentences)
+
+
+def values_by_tokens_seen(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
+    """The values of `f1_by_tokens_seen` as text: a row per number of tokens, a column per arm."""
+    return _as_text(_along(table, "tokens_seen", labelled_sentences)[1], "tokens_seen")
+
+
+def values_by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
+    """The values of `f1_by_labelled_sentences` as text: a row per size, a column per arm."""
+    return _as_text(_along(table, "labelled_sentences", labelled_sentences)[1], "labelled_sentences")
+
+
+def _along(table: pd.DataFrame, column: str, labelled_sentences: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    core = scoring.core_cell(table, column, labelled_sentences=labelled_sentences)
+    scores = scoring.replicate_f1(core, by=("arm", column))
+    return core, scoring.over_replicates(scores[scores["length"] == "all"], "f1", by=["arm", column])
+
+
+@plt.rc_context(LOOK)
+def _f1_along(table: pd.DataFrame, column: str, labelled_sentences: int) -> Figure:
+    core, summary = _along(table, column, labelled_sentences)
+    figure, axes = plt.subplots()
+    arms = _arms(summary)
+    for arm, shift in zip(arms, _shifts(len(arms)), strict=True):
+        own = summary[summary["arm"] == arm].sort_values(column)
+        if (own[column] == 0).all():  # no pre-training: a level to compare with, at no number of tokens
+            style, (mean, low, high) = ARMS[arm], own[["mean", "low", "high"]].iloc[0]
+            axes.axhline(mean, color=style.color, linestyle=style.linestyle, label=style.label)
+            axes.axhspan(low, high, color=style.color, alpha=0.08, linewidth=0)
+        else:
+            _draw(axes, arm, own[column] * np.exp(0.25 * shift), own)
+    values = sorted(value for value in summary[column].unique() if value > 0)
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    millions = column == "tokens_seen"
+    axes.set_xticks(values, [f"{value / 1e6:.3g}" if millions else str(value) for value in values])
+    axes.set_xlabel("tokens seen in pre-training (millions)" if millions else "labelled sentences")
+    _f1_axis(axes, summary)
+    what = "tokens seen" if millions else "number of labelled sentences"
+    _title(axes, f"F1 by {what}", f"{_core_in_words(core, column)}\n{_interval_in_words(summary)}")
+    return figure
+
+
+# --- teaching figures ------------------------------------------------------------------------------
+
+
+@plt.rc_context(LOOK)
+def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Masked-LM loss against tokens seen. `histories`: for each arm a table with tokens_seen and loss."""
+    figure, axes = plt.subplots()
+    for arm in sorted(histories, key=list(ARMS).index):
+        history, style = histories[arm], ARMS[arm]
+        window = max(1, len(history) // 25)
+        smooth = history["loss"].rolling(window, center=True, min_periods=1).mean()
+        millions = history["tokens_seen"] / 1e6
+        if window > 1:
+            axes.plot(millions, history["loss"], color=style.color, alpha=0.25, linewidth=0.7)
+        axes.plot(millions, smooth, markevery=max(1, len(history) // 8), **_look(arm))
+    axes.set_xlabel("tokens seen in pre-training (millions)")
+    axes.set_ylabel("masked-LM loss (nats per hidden token)")
+    _title(axes, "Masked-LM loss while pre-training", "pale: as recorded; strong: moving average")
+    return figure
+
+
+@plt.rc_context(LOOK)
+def run_lengths(realised: Sequence[int], drawn: Sequence[float], unit: str = "words") -> Figure:
+    """Lengths of hidden spans as counted in the rows, against the distribution that they were drawn from.
+
+    `realised`: one length for each span, in `unit`. `drawn`: the probability of the lengths 1, 2, …
+    """
+    figure, axes = plt.subplots()
+    shares = np.bincount(realised, minlength=len(drawn) + 1)[1:] / len(realised)
+    style = ARMS["span"]
+    bars = {"facecolor": "#F7C9AE", "edgecolor": style.color, "hatch": "//"}
+    axes.bar(range(1, len(shares) + 1), shares, 0.7, label="realised in the rows", **bars)
+    axes.plot(range(1, len(drawn) + 1), drawn, "ko-", markersize=5, linewidth=1.2, label="as drawn")
+    axes.set_xticks(range(1, len(shares) + 1))
+    axes.grid(False, axis="x")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
+    axes.set_xlabel(f"span length ({unit})")
+    axes.set_ylabel("share of all spans (%)")
+    _title(axes, "Span lengths, drawn and realised", f"{len(realised):,} spans counted")
+    return figure
+
+
+@plt.rc_context(LOOK)
+def hidden_mentions(measured: pd.DataFrame, theory: pd.Series) -> Figure:
+    """How often a mention is wholly hidden, against its number of wordpieces, on a log scale.
+
+    `measured`: a row per number of wordpieces (its index), a column per strategy, shares 0-1. `theory`: the
+    shares that counting gives for token masking, by the same index. A share of 0 has no place on a log axis
+    and is left out.
+    """
+    figure, axes = plt.subplots()
+    axes.plot(theory.index, 100 * theory, "_", color="black", markersize=16, label="theory (token)")
+    for arm in sorted(measured.columns, key=list(ARMS).index):
+        shares = 100 * measured[arm]
+        axes.plot(measured.index, shares.where(shares > 0), **_look(arm))
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=50 * measured[measured > 0].min().min())  # theory goes on below, to the unmeasurable
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.9f}".rstrip("0").rstrip("."))
+    axes.set_xticks(list(measured.index))
+    axes.set_xlabel("mention length (wordpieces)")
+    axes.set_ylabel("mentions wholly hidden (%)")
+    _title(axes, "How often is a whole mention hidden?", "measured, by masking strategy; log scale")
+    return figure
+
+
+# --- shared parts ----------------------------------------------------------------------------------
+
+
+def _arms(summary: pd.DataFrame) -> list[str]:
+    present = set(summary["arm"])
+    if unknown := present - set(ARMS):
+        raise ValueError(f"no style for the arms {sorted(unknown)}: add them to ARMS in helpers/figures.py")
+    return [arm for arm in ARMS if arm in present]
+
+
+def _look(arm: str) -> dict:
+    style = ARMS[arm]
+    look = {name: getattr(style, name) for name in ("label", "color", "marker", "linestyle")}
+    return look | {"markerfacecolor": style.color if style.filled else "white"}
+
+
+def _draw(axes: Axes, arm: str, places: pd.Series, values: pd.DataFrame) -> None:
+    look = _look(arm)
+    if look["label"] in axes.get_legend_handles_labels()[1]:
+        look["label"] = None  # one entry per arm
+    axes.errorbar(places, values["mean"], yerr=_bars(values), capsize=3, elinewidth=1.2, **look)
+
+
+def _bars(values: pd.DataFrame) -> np.ndarray:
+    """Lengths of the error bars [2, n]; NaN, and so not drawn, where there is no interval."""
+    return np.array([values["mean"] - values["low"], values["high"] - values["mean"]])
+
+
+def _shifts(n: int) -> np.ndarray:
+    """Places of n arms side by side, so that their intervals do not hide each other."""
+    return (np.arange(n) - (n - 1) / 2) * 0.12
+
+
+def _names(summary: pd.DataFrame) -> list[str]:
+    return scoring.in_order(summary["length"].unique())
+
+
+def _support(summary: pd.DataFrame, name: str) -> int:
+    return round(summary.loc[summary["length"] == name, "support"].mean())
+
+
+def _length_axis(axes: Axes, summary: pd.DataFrame) -> list[str]:
+    """Ticks for the lengths, with the support below each, and "all" set apart; returns their order."""
+    names = _names(summary)
+    axes.set_xticks(range(len(names)), [f"{name}\n{_support(summary, name):,}" for name in names])
+    axes.tick_params(axis="x", length=0)
+    axes.axvline(len(names) - 1.5, color="#BBBBBB", linewidth=1)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_xlabel("entity length (words), and below it the gold mentions per replicate")
+    return names
+
+
+def _f1_axis(axes: Axes, summary: pd.DataFrame) -> None:
+    axes.set_ylabel("F1 (0–100)")
+    bottom, top = summary[["mean", "low"]].min().min(), summary[["mean", "high"]].max().max()
+    axes.set_ylim(max(0, 10 * np.floor((bottom - 2) / 10)), min(100, 10 * np.ceil((top + 2) / 10)))
+
+
+def _title(axes: Axes, title: str, subtitle: str) -> None:
+    """Title, subtitle and legend one above the other, left above the axes, where they cover nothing."""
+    lines = subtitle.count("\n") + 1
+    axes.set_title(title, loc="left", fontweight="bold", fontsize=12, pad=30 + 12 * lines)
+    place = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 26), "textcoords": "offset points"}
+    note = axes.annotate(subtitle, **place, fontsize=9, color=GREY, va="bottom")
+    legend = axes.legend(
+        ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, borderaxespad=0.6,
+        handlelength=2.2, handletextpad=0.6, columnspacing=1.2, fontsize=9,
+    )  # fmt: skip
+    for part in (note, legend):
+        part.set_in_layout(False)  # the title's padding keeps their place; their width squeezes nothing
+
+
+def _core_in_words(core: pd.DataFrame, varying: str = "") -> str:
+    """What the results of a slice have in common: corpus, labelled sentences, tokens seen."""
+    parts = [f"corpus: {', '.join(core['corpus'].unique())}"]
+    if varying != "labelled_sentences":
+        parts.append(f"{core['labelled_sentences'].iloc[0]} labelled sentences")
+    if varying != "tokens_seen":
+        parts.append(f"{core['tokens_seen'].max() / 1e6:.3g} M tokens seen")
+    return ", ".join(parts)
+
+
+def _interval_in_words(summary: pd.DataFrame) -> str:
+    fewest, most = summary["n"].min(), summary["n"].max()
+    if most == 1:
+        return "one replicate, so no interval"
+    number = str(most) if fewest == most else f"{fewest} to {most}"
+    return f"mean of {number} replicates with 95% t interval"
+
+
+def _text(row, sign: str = "") -> str:
+    bounds = "" if np.isnan(row.low) else f" [{row.low:{sign}.1f}, {row.high:{sign}.1f}]"
+    return f"{row.mean:{sign}.1f}{bounds}"
+
+
+def _as_text(summary: pd.DataFrame, rows: str) -> pd.DataFrame:
+    """Mean and interval as strings: a row per value of the column `rows`, a column per arm."""
+    texts = summary.assign(text=[_text(row) for row in summary.itertuples()])
+    table = texts.pivot(index=rows, columns="arm", values="text")[_arms(summary)].fillna("")
+    return table.rename(columns={arm: ARMS[arm].label for arm in ARMS}).rename_axis(columns=None)

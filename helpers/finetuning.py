@@ -1,0 +1,78 @@
+"""Fine-tuning for named entity recognition, and prediction."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import BertForMaskedLM, BertForTokenClassification
+
+from helpers.model import precision, token_classifier
+from helpers.settings import FinetuningSettings
+from helpers.tokenization import Windows
+
+
+def finetune(
+    pretrained: BertForMaskedLM,
+    windows: Windows,
+    tags: Sequence[str],
+    settings: FinetuningSettings,
+    dtype: str = "float32",
+) -> BertForTokenClassification:
+    """Trains encoder and a new tag layer on labelled sentences, for a fixed number of steps.
+
+    The recipe is BERT's (Devlin et al. 2019, section 5.3): cross entropy on the first piece of each word.
+    Batches are drawn sentence by sentence in random order, all once before any comes again.
+
+    Args:
+        pretrained: its weights are copied, not changed.
+        windows: labelled rows from `tokenization.encode`.
+        tags: their names, in the order of their numbers.
+        dtype: "float32" or "bfloat16".
+    """
+    model = token_classifier(pretrained, tags, settings.seed, settings.dropout).to(pretrained.device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    warmup = max(1, round(settings.warmup * settings.steps))
+    generator = torch.Generator().manual_seed(settings.seed)
+    rows = len(windows.input_ids)
+    passes = -(-settings.steps * settings.batch_size // rows)
+    order = torch.cat([torch.randperm(rows, generator=generator) for _ in range(passes)])
+    model.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)  # dropout
+        for step in range(settings.steps):
+            batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+            width = int(windows.attention_mask[batch].sum(1).max())  # cut padding that no row needs
+            input_ids, attention_mask, labels = (
+                tensor[batch, :width].to(model.device)
+                for tensor in (windows.input_ids, windows.attention_mask, windows.labels)
+            )
+            with precision(dtype, model.device):
+                logits = model(input_ids, attention_mask).logits  # [batch, width, tags]
+            loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
+            loss.backward()
+            share = min((step + 1) / warmup, (settings.steps - step) / settings.steps)
+            optimizer.param_groups[0]["lr"] = settings.learning_rate * share
+            optimizer.step()
+            optimizer.zero_grad()
+    return model.eval()
+
+
+@torch.inference_mode()
+def predict(
+    model: BertForTokenClassification, windows: Windows, dtype: str = "float32", batch_size: int = 128
+) -> torch.Tensor:
+    """The tag number that the model scores highest at every position, `[windows, width]`.
+
+    Rows are taken in order of length, so that little of a batch is padding; positions in padding hold 0.
+    """
+    predictions = torch.zeros_like(windows.input_ids)
+    lengths = windows.attention_mask.sum(1)  # [windows]
+    for batch in lengths.argsort(stable=True).split(batch_size):
+        width = int(lengths[batch].max())
+        input_ids = windows.input_ids[batch, :width].to(model.device)
+        attention_mask = windows.attention_mask[batch, :width].to(model.device)
+        with precision(dtype, model.device):
+            logits = model(input_ids, attention_mask).logits  # [batch, width, tags]
+        predictions[batch, :width] = logits.argmax(-1).cpu()
+    return predictions

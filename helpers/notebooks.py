@@ -1,0 +1,285 @@
+"""The notebooks as files: their address, their execution, and whether their outputs are up to date."""
+
+import hashlib
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from helpers.settings import ROOT
+
+# nbformat, nbconvert and papermill are imported where they are used: on Colab the setup cell imports this
+# module to install what is missing.
+
+FOLDER = ROOT / "notebooks"
+PYPROJECT = ROOT / "pyproject.toml"
+README = ROOT / "README.md"
+
+BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*?(?:/(?P<name>\w+)\.ipynb)?\)")
+
+SETUP = """\
+# Setup: puts the project on Python's path. A notebook opened alone, as on Colab, fetches the project first.
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+places = [Path(".."), Path("."), Path("token-or-span")]  # above this notebook, here, fetched before
+project = next((place for place in places if (place / "helpers" / "masking.py").is_file()), None)
+if project is None:
+    part = Path("token-or-span.part")
+    shutil.rmtree(part, ignore_errors=True)  # left by an interrupted download
+    address = "{repository}"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch={ref}", address, part], check=True)
+    project = part.rename("token-or-span")
+sys.path.insert(0, str(project.resolve()))
+if project.name == "token-or-span":
+    from helpers.notebooks import install_missing
+
+    install_missing()  # whatever is installed already keeps its version
+os.chdir(project / "notebooks")"""
+
+
+def paths() -> list[Path]:
+    """The notebooks of the series, in reading order."""
+    return sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+
+
+def read(path: Path):
+    """A notebook as nbformat's dictionary.
+
+    Raises:
+        ValueError: the file is not a readable notebook; the message names it.
+    """
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:
+        raise ValueError(f"{path} is not a readable notebook: {error}") from error
+
+
+# --- address: one place (pyproject.toml), and everything that repeats it ---
+
+
+def address() -> tuple[str, str]:
+    """The project's repository and ref, from [tool.token-or-span] in pyproject.toml."""
+    table = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["token-or-span"]
+    return table["repository"], table["ref"]
+
+
+def setup_source(repository: str, ref: str) -> str:
+    """The setup cell of every notebook, for a repository that git can clone and a branch or tag of it."""
+    return SETUP.format(repository=repository, ref=ref)
+
+
+def badge(repository: str, ref: str, name: str) -> str:
+    """Markdown of the badge that opens notebook `name` on Colab. Colab opens notebooks from GitHub only."""
+    path = repository.removeprefix("https://github.com/")
+    return (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"(https://colab.research.google.com/github/{path}/blob/{ref}/notebooks/{name}.ipynb)"
+    )
+
+
+def set_address(notebook, repository: str, ref: str, name: str) -> None:
+    """Writes the badge under the title (the first cell's first line) and the cell tagged `setup`, in place.
+
+    Raises:
+        ValueError: the notebook lacks a title cell or a code cell tagged `setup`.
+    """
+    first = notebook.cells[0]
+    if first.cell_type != "markdown" or not first.source.startswith("# "):
+        raise ValueError(f"{name}: the first cell must be markdown and start with the title, '# …'")
+    title, _, rest = BADGE.sub("", first.source).partition("\n")
+    first.source = f"{title}\n\n{badge(repository, ref, name)}\n\n{rest.strip()}".strip()
+    setup = [cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", [])]
+    if len(setup) != 1 or setup[0].cell_type != "code":
+        raise ValueError(f"{name}: exactly one code cell must carry the tag 'setup'")
+    setup[0].source = setup_source(repository, ref)
+
+
+def rewrite(repository: str | None = None, ref: str | None = None) -> list[Path]:
+    """Writes the address (a new one, or the one in place) everywhere; returns the files that changed.
+
+    Raises:
+        ValueError: the repository is not on GitHub, or a notebook has no place for it.
+    """
+    old_repository, old_ref = address()
+    repository = (repository or old_repository).removesuffix("/").removesuffix(".git")
+    ref = ref or old_ref
+    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", repository):
+        raise ValueError(f"{repository!r} is not of the form https://github.com/OWNER/NAME, as Colab needs")
+    if not re.fullmatch(r"[\w./-]+", ref):
+        raise ValueError(f"{ref!r} is not the name of a branch or a tag")
+
+    import nbformat
+
+    texts = {PYPROJECT: PYPROJECT.read_text(encoding="utf-8"), README: README.read_text(encoding="utf-8")}
+    texts[PYPROJECT] = texts[PYPROJECT].replace(
+        f'repository = "{old_repository}"', f'repository = "{repository}"'
+    )
+    texts[PYPROJECT] = texts[PYPROJECT].replace(f'ref = "{old_ref}"', f'ref = "{ref}"')
+    texts[README] = BADGE.sub(lambda match: badge(repository, ref, match["name"]), texts[README])
+    texts[README] = texts[README].replace(old_repository, repository)
+    for path in paths():
+        notebook = read(path)
+        set_address(notebook, repository, ref, path.stem)
+        texts[path] = nbformat.writes(notebook) + "\n"
+    changed = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
+    for path in changed:
+        path.write_text(texts[path], encoding="utf-8", newline="\n")
+    return changed
+
+
+def install_missing() -> None:
+    """Installs the dependencies of pyproject.toml that cannot be imported; never upgrades one that can.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed; its output says why.
+    """
+    needs = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    missing = [need for need in needs if importlib.util.find_spec(re.match(r"\w+", need)[0]) is None]
+    if missing:
+        print("Installing", ", ".join(missing))
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+        importlib.invalidate_caches()
+
+
+# --- execution ---
+
+RECORD = "token_or_span"  # the notebook's metadata under this name tell what its outputs were made from
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class NotebookError(RuntimeError):
+    """A notebook stopped. The message names the notebook, the cell and the error."""
+
+
+def code_hash(notebook) -> str:
+    """SHA-256 over the sources of the code cells, the setup cell excepted: an address changes no result."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    sources = [cell.source for cell in cells if "setup" not in cell.metadata.get("tags", [])]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+
+
+def execute(path: Path, copy: Path, key: str = "") -> None:
+    """Executes a notebook, in its own folder, into `copy`; records its code's hash and `key` when it is done.
+
+    Raises:
+        NotebookError: a cell raised, or the kernel died. `copy` holds everything up to there.
+    """
+    import nbformat
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    try:
+        notebook = papermill.execute_notebook(
+            path,
+            copy,
+            cwd=path.parent,
+            kernel_name="python3",
+            progress_bar=False,
+            extra_arguments=["--log-level=CRITICAL"],  # the kernel must not write into the progress bar
+        )
+    except papermill.PapermillExecutionError as error:
+        line = next((line for line in error.source.splitlines() if line.strip()), "")
+        where = f"{path.name}, cell In [{error.exec_count}], which starts {line!r}"
+        message = f"{where}: {error.ename}: {error.evalue}\nIts outputs up to there: {copy}"
+        raise NotebookError(message) from error
+    except DeadKernelError as error:
+        raise NotebookError(f"{path.name}: {error}\nIts outputs up to there: {copy}") from error
+    notebook.metadata[RECORD] = {"code_hash": code_hash(notebook), "key": key}
+    nbformat.write(notebook, copy)
+
+
+def execute_all(folder: Path, key: str, names: Sequence[str] = ()) -> list[tuple[Path, Path]]:
+    """Executes the notebooks in order into `folder`; returns pairs of a notebook and its executed copy.
+
+    A copy that was finished from the same code with the same `key` is kept, so that a run that was
+    interrupted continues. `names` picks notebooks by how their names start ("03").
+
+    Raises:
+        NotebookError: as `execute`.
+        ValueError: no notebook has such a name.
+    """
+    from tqdm import tqdm
+
+    chosen = [(path, folder / path.name) for path in paths() if path.name.startswith(tuple(names) or "")]
+    if not chosen:
+        raise ValueError(f"no notebook in {FOLDER.name}/ has a name that starts with {' or '.join(names)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [(path, copy) for path, copy in chosen if not _is_done(path, copy, key)]
+    with tqdm(todo, desc="Notebooks", unit="notebook", disable=not todo) as bar:
+        for path, copy in bar:
+            bar.set_postfix_str(path.stem)
+            execute(path, copy, key)
+    return chosen
+
+
+def _is_done(path: Path, copy: Path, key: str) -> bool:
+    record = {"code_hash": code_hash(read(path)), "key": key}
+    return copy.exists() and read(copy).metadata.get(RECORD) == record
+
+
+def to_html(copy: Path) -> Path:
+    """Writes an executed notebook as a web page beside it, without live widgets; returns the page."""
+    from nbconvert import HTMLExporter
+
+    notebook = read(copy)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = lasting_outputs(cell.outputs)
+    exporter = HTMLExporter(require_js_url="", jquery_url="", embed_images=True)
+    html, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": copy.stem}})
+    page = copy.with_suffix(".html")
+    page.write_text(html, encoding="utf-8", newline="\n")
+    return page
+
+
+# --- committing outputs ---
+
+
+def lasting_outputs(outputs: list) -> list:
+    """The outputs that mean something later: no widgets (they need a kernel), no progress bars."""
+    lasting = []
+    for output in outputs:
+        progress = output.output_type == "stream" and output.name == "stderr" and "\r" in output.text
+        if not progress and WIDGET not in output.get("data", {}):
+            lasting.append(output)
+    return lasting
+
+
+def commit(path: Path, copy: Path) -> None:
+    """Writes the outputs of an executed copy into the notebook, ready to be committed.
+
+    Cells keep their tags, and the notebook says which code its outputs come from; all other metadata
+    (widget state, timings, the kernel's version) would only make noise in the history.
+
+    Raises:
+        ValueError: the copy was made from other code.
+    """
+    import nbformat
+
+    notebook, executed = read(path), read(copy)
+    if executed.metadata.get(RECORD, {}).get("code_hash") != code_hash(notebook):
+        raise ValueError(f"{copy} was made from other code, or not finished: execute it again")
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    sources = [cell for cell in executed.cells if cell.cell_type == "code"]
+    for number, (cell, source) in enumerate(zip(code, sources, strict=True), start=1):
+        cell.execution_count, cell.outputs = number, lasting_outputs(source.outputs)
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    for cell in notebook.cells:
+        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        RECORD: {"code_hash": code_hash(notebook)},
+    }
+    nbformat.write(notebook, path)

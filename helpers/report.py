@@ -1,0 +1,104 @@
+"""A run told in words: the last lines on the terminal, and report.html, one file that needs no other."""
+
+import base64
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+
+from helpers import figures
+from helpers.settings import Settings, versions
+
+
+def caption(settings: Settings, table: pd.DataFrame) -> str:
+    """What the values of F1 by entity length are: one sentence."""
+    replicates = table["replicate"].nunique()
+    what = f"mean and 95% interval over {replicates} paired replicates"
+    return (
+        f"F1 (0-100) by entity length, {table['tokens_seen'].max():,} tokens seen, "
+        f"{settings.scale.core_sentences} labelled sentences; "
+        + (what if replicates > 1 else "one replicate, so no intervals")
+    )
+
+
+def effect(verdict: pd.Series) -> str:
+    """The effect behind a verdict with its interval and unit; empty where there is no interval."""
+    if pd.isna(verdict.low):
+        return ""
+    sign, unit = ("", "times") if verdict.unit == "ratio" else ("+", verdict.unit)
+    return f"{verdict.effect:{sign}.2f} [{verdict.low:{sign}.2f}, {verdict.high:{sign}.2f}] {unit}"
+
+
+def answer(settings: Settings, table: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """The answer for a terminal: F1 by length for each arm, and a line for each of the five statements.
+
+    `verdicts` is what `verdicts.judge` returns.
+    """
+    f1 = figures.values_by_length(table, settings.scale.core_sentences)
+    lines = [
+        f"\n{caption(settings, table)}:",
+        f1.reset_index().to_string(index=False),
+        "",
+    ]
+    for _, verdict in verdicts.iterrows():
+        size = f" ({effect(verdict)})" if effect(verdict) else ""
+        lines.append(f"{verdict.statement}. {verdict.text} {verdict.verdict.upper()}{size}")
+    return "\n".join(lines)
+
+
+def write(
+    settings: Settings,
+    table: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    *,
+    plan: str,
+    notes: Sequence[str],
+    pages: Sequence[Path],
+) -> Path:
+    """Writes `settings.out`/report.html with f1_by_entity_length.svg from the same folder inside it.
+
+    `plan` says in words what ran, `notes` what was done to the corpus; `pages` are the executed notebooks as
+    web pages somewhere below `settings.out`, which the report links to. Returns the path of the report.
+    """
+    f1 = figures.values_by_length(table, settings.scale.core_sentences)
+    svg = (settings.out / "f1_by_entity_length.svg").read_bytes()
+    values = "; ".join(
+        f"{arm}: " + ", ".join(f"{length} {f1.loc[length, arm]}" for length in f1.index) for arm in f1
+    )
+    scale = asdict(settings.scale)
+    facts = {name.replace("_", " "): _fact(value) for name, value in scale.items()}
+    facts |= {"versions": versions(), "machine": machine()}
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    html = environment.get_template("report.html.j2").render(
+        corpus="the invented world" if settings.corpus == "world" else Path(settings.corpus).name,
+        figure="data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
+        alt=f"A line for each arm, F1 against entity length. {values}.",
+        caption=f"{caption(settings, table)}.",
+        f1=f1,
+        verdicts=[{**row, "size": effect(row)} for _, row in verdicts.iterrows()],
+        notes=notes,
+        plan=plan,
+        facts=facts,
+        pages=[(path.relative_to(settings.out).as_posix(), path.stem.replace("_", " ")) for path in pages],
+    )
+    path = settings.out / "report.html"
+    path.write_text(html, encoding="utf-8", newline="\n")
+    return path
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_fact(item)}" for name, item in value.items())
+    return ", ".join(map(_fact, value)) if isinstance(value, tuple) else str(value)
+
+
+def machine() -> str:
+    """The machine in words: system, processor type and number, accelerator if there is one."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{platform.system()}, {platform.machine()}, {os.cpu_count()} processors, {device}"

@@ -1,0 +1,163 @@
+"""What a run consists of: frozen dataclasses, three scales, and the only place that reads the environment."""
+
+import os
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class WorldSettings:
+    """The built-in corpus: how much of it, from which seed, and its three dials (each in [0, 1])."""
+
+    seed: int = 0
+    sentences: int = 50_000  # unlabelled text
+    train: int = 400  # labelled sentences to draw the labelled subsets from
+    dev: int = 200
+    test: int = 4_000
+    invented_words: int = 200  # of each kind: given names, surnames, places, companies
+    shared_words: float = 0.2  # share of them that serves as all four
+    names: int = 120  # of each type and length; some come out twice and count once
+    predictability: float = 0.7  # how well the words of a name foretell each other
+    context: float = 0.9  # how often the words around a name give its type away
+    length: float = 0.5  # 0: names are mostly one word; 1: mostly long; 0.5: as in Wikipedia
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """A tiny BERT. `initializer_range` 0.05 is 0.02 scaled from 768 hidden units to 128."""
+
+    vocabulary_size: int = 1_000
+    length: int = 64  # tokens of a row, [CLS] included
+    hidden_size: int = 128
+    layers: int = 2
+    heads: int = 2
+    initializer_range: float = 0.05
+    position_scale: float = 0.1  # size of the sinusoids that position embeddings start from; 0: random start
+    tied_start: bool = True  # key weights start as a copy of the query weights: attention starts out local
+
+
+@dataclass(frozen=True)
+class PretrainingSettings:
+    """One pre-training run up to `tokens`; the learning rate is constant after warm-up, then cools."""
+
+    strategy: str = "token"
+    tokens: int = 2_000_000
+    mask_rate: float = 0.15
+    p: float = 0.2  # of the geometric span length
+    batch_size: int = 32  # rows
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.05  # share of the longest budget
+    cooldown: float = 0.15  # share of this budget's tokens at its end
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class FinetuningSettings:
+    """One fine-tuning run: a fixed number of steps, so that more sentences do not mean more updates."""
+
+    steps: int = 200
+    batch_size: int = 16  # sentences
+    learning_rate: float = 2e-3
+    warmup: float = 0.1
+    dropout: float = 0.1
+    weight_decay: float = 0.01
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large an experiment is. The core cell is the last of `tokens` with `core_sentences` labelled."""
+
+    name: str
+    replicates: int  # paired replicates wanted
+    minutes: float  # what the whole run is to fit into
+    tokens: tuple[int, ...]  # pre-training budgets
+    labelled_sentences: tuple[int, ...] = (50, 100, 200)
+    core_sentences: int = 100
+    subsets: int = 3  # labelled subsets per pre-trained model in the core cell
+    arms: tuple[str, ...] = ("none", "token", "span")
+    first_seed: int = 0  # development uses seeds 0–99; 1000 and above are kept for the confirmatory run
+    words: int = 1_500_000  # of a text of the reader's own, so many are read
+    vocabulary_size_of_real_text: int = 4_000
+    world: WorldSettings = field(default_factory=WorldSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
+    finetuning: FinetuningSettings = field(default_factory=FinetuningSettings)
+
+
+SCALES = {
+    "smoke": Scale(
+        name="smoke",
+        replicates=2,
+        minutes=3,
+        tokens=(16_384, 32_768),
+        labelled_sentences=(20, 40),
+        core_sentences=40,
+        subsets=2,
+        words=60_000,
+        vocabulary_size_of_real_text=1_500,
+        world=WorldSettings(sentences=1_500, train=60, dev=40, test=80),
+        model=ModelSettings(vocabulary_size=800, hidden_size=32),
+        finetuning=FinetuningSettings(steps=10),
+    ),
+    "laptop": Scale(name="laptop", replicates=8, minutes=15, tokens=(1_000_000, 2_000_000)),
+    "gpu": Scale(
+        name="gpu",
+        replicates=20,
+        minutes=30,
+        tokens=(1_000_000, 2_000_000, 4_000_000, 8_000_000),
+        labelled_sentences=(25, 50, 100, 200, 400),
+        arms=("none", "token", "whole_word", "span"),
+        world=WorldSettings(sentences=120_000),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A scale on a corpus, and the folder that everything the run leaves goes to."""
+
+    scale: Scale
+    corpus: str = "world"
+    text: tuple[str, ...] = ()
+    out: Path = ROOT / "data" / "runs" / "laptop"
+
+
+def choose(
+    scale: str = "laptop", corpus: str = "world", text: tuple[str, ...] = (), out: str | Path | None = None
+):
+    """Settings for a named scale.
+
+    Raises:
+        ValueError: there is no scale of that name.
+    """
+    if scale not in SCALES:
+        raise ValueError(f"SCALE is {scale!r}; choose one of {', '.join(SCALES)}")
+    if out is None:
+        name = scale if corpus == "world" else f"{scale}-{Path(corpus).name}"
+        out = ROOT / "data" / "runs" / name
+    return Settings(SCALES[scale], corpus, tuple(text), Path(out).resolve())
+
+
+def from_environment() -> Settings:
+    """Settings from SCALE, CORPUS, TEXT (a list of files) and OUT; the default is `laptop` on the world."""
+    text = tuple(name for name in os.environ.get("TEXT", "").split(os.pathsep) if name)
+    return choose(
+        os.environ.get("SCALE") or "laptop",
+        os.environ.get("CORPUS") or "world",
+        text,
+        os.environ.get("OUT") or None,
+    )
+
+
+def versions() -> str:
+    """Python and the packages that a result depends on, in one line."""
+    packages = ("torch", "transformers", "datasets", "seqeval", "numpy", "pandas", "matplotlib")
+    return ", ".join(
+        [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
+    )

@@ -1,0 +1,256 @@
+"""From text to wordpieces and back: the vocabulary, packed pre-training rows, labelled windows.
+
+A piece is one entry of the vocabulary; a word is what the tokenizer itself calls a word.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from tokenizers.trainers import WordPieceTrainer
+from transformers import BertTokenizer, PreTrainedTokenizerFast
+
+SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]  # ids 0–4
+IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Text packed into rows of equal length, without padding."""
+
+    input_ids: torch.Tensor  # [rows, length] int64
+    word_ids: torch.Tensor  # [rows, length] int64: 0, 1, 2, … along a row, -1 at [CLS] and [SEP]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Labelled sentences as padded rows. A long sentence fills several rows, which overlap."""
+
+    input_ids: torch.Tensor  # [windows, width]
+    attention_mask: torch.Tensor  # [windows, width] 1 at pieces and special tokens, 0 at padding
+    labels: torch.Tensor  # [windows, width] tag number where a word is scored, -100 elsewhere
+    sentence: torch.Tensor  # [windows, width] number of the sentence where a word is scored, -1 elsewhere
+    word: torch.Tensor  # [windows, width] number of the word in it where a word is scored, -1 elsewhere
+
+
+def train(text: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
+    """Learn a cased WordPiece vocabulary of at most `vocabulary_size` pieces from lines of text.
+
+    Normalisation and word splitting are BERT's (Devlin et al., 2019), without lower-casing or accent
+    stripping; learning is the `tokenizers` library's. The same text gives the same vocabulary in every
+    process. Of a very large alphabet the most frequent max(100, vocabulary_size / 8) characters are kept.
+
+    Raises ValueError if the text holds no words, or if its characters alone overflow the vocabulary.
+    """
+    text = list(text)
+    backend = _bert_tokenizer(None).backend_tokenizer
+    normalize, split = backend.normalizer.normalize_str, backend.pre_tokenizer.pre_tokenize_str
+    counts = Counter(chain.from_iterable(text))
+    ranked = sorted((c for c in counts if normalize(c).strip() == c), key=lambda c: (-counts[c], c))
+    alphabet = sorted(ranked[: max(100, vocabulary_size // 8)])
+    if not alphabet:
+        raise ValueError("No words to learn a vocabulary from: give at least one line of text.")
+    # The trainer numbers the pieces "##a", "##b", … in the order of a hash table, which changes from run to
+    # run, and breaks ties by these numbers. Handing them over in order, as tokens to keep, prevents that.
+    inside_words = [c for c in alphabet if len(split(normalize(f"a{c}"))) == 1]
+    first_pieces = SPECIAL_TOKENS + alphabet + [f"##{c}" for c in inside_words]
+    if len(first_pieces) > vocabulary_size:
+        raise ValueError(
+            f"vocabulary_size={vocabulary_size} is too small: special tokens and single characters of this "
+            f"text already need {len(first_pieces)}. Choose a larger vocabulary_size."
+        )
+    trainer = WordPieceTrainer(
+        vocab_size=vocabulary_size,
+        min_frequency=2,
+        special_tokens=first_pieces,
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
+    )
+    backend.train_from_iterator(text, trainer, length=len(text))
+    return _bert_tokenizer(backend.get_vocab())
+
+
+def pack(
+    text: Iterable[str], tokenizer: PreTrainedTokenizerFast, length: int, *, minimum_rows: int = 1
+) -> Blocks:
+    """Pack lines of text into full rows: [CLS] line [SEP] line [SEP] …, cut every `length` pieces.
+
+    Every row starts with [CLS]; the pieces after the last full row are dropped, so no row has padding
+    (the FULL-SENTENCES packing of RoBERTa, Liu et al., 2019). A word cut by the end of a row counts as a
+    word in both rows. Special tokens written out in the text ("[MASK]") are read as ordinary words.
+
+    Raises ValueError if the text fills fewer than `minimum_rows` rows (give the batch size, and a text too
+    short for one batch is refused here), or if `length` leaves no room for a piece.
+    """
+    if length < 3:
+        raise ValueError(f"length={length} leaves no room for text: choose at least 3.")
+    # A blank always ends a word, so equal runs between blanks have equal pieces: encode each run once.
+    numbers: dict[str | None, int] = {None: 0}  # run -> its number; 0 is the [SEP] that ends every line
+    stream = array("i")  # the whole text as numbers of runs
+    for line in text:
+        if line.strip():
+            stream.extend([numbers.setdefault(run, len(numbers)) for run in line.split(" ")])
+            stream.append(0)
+    ids, pieces = _encode_runs(list(numbers)[1:], tokenizer)
+    stream = np.frombuffer(stream, np.int32)
+    body = length - 1  # pieces of text in a row, after [CLS]
+    rows = int(pieces[stream].sum()) // body
+    if rows < max(1, minimum_rows):
+        raise ValueError(
+            f"The text is too short: it fills {rows} rows of {length} pieces, and at least "
+            f"{max(1, minimum_rows)} are needed. Give more text, or a smaller length or batch size."
+        )
+    where = _ranges(np.cumsum(pieces) - pieces, pieces, stream)[: rows * body].reshape(rows, body)
+    ids = ids[where]  # [rows, body]
+    is_word = ids != tokenizer.sep_token_id
+    starts_word = is_word & ~_is_continuation(tokenizer)[ids]
+    starts_word[:, 0] = is_word[:, 0]
+    word = np.where(is_word, np.cumsum(starts_word, axis=1) - 1, -1)
+    cls = np.full((rows, 1), tokenizer.cls_token_id)
+    return Blocks(
+        input_ids=torch.from_numpy(np.hstack([cls, ids])),
+        word_ids=torch.from_numpy(np.hstack([np.full_like(cls, -1), word])),
+    )
+
+
+def label_pieces(tags: Sequence[int], word_ids: Sequence[int | None]) -> list[int]:
+    """Give each word's tag to the first of its pieces; every other piece and special token gets -100.
+
+    `word_ids` holds one word number for each piece, and None (or -1) at special tokens, as
+    `tokenizer(...).word_ids()` returns it. So a mention counts once in the loss, however many pieces
+    its words have (Devlin et al., 2019, section 5.3).
+    """
+    previous = [None, *word_ids]
+    return [
+        IGNORED if word is None or word < 0 or word == before else tags[word]
+        for before, word in zip(previous, word_ids, strict=False)
+    ]
+
+
+def encode(
+    sentences: Sequence[Sequence[str]],
+    tags: Sequence[Sequence[int]] | None,
+    tokenizer: PreTrainedTokenizerFast,
+    length: int,
+) -> Windows:
+    """Turn sentences of words (and their tag numbers, if known) into padded rows of at most `length`.
+
+    A sentence that fits is one row, [CLS] pieces [SEP]. A longer one is cut into windows that overlap by
+    half or more. Each word is scored in exactly one of them: the windows take over from each other in the
+    middle of their overlap, so that every scored word has context on both sides. A word without pieces
+    (a control character, say) is scored nowhere; `decode` tags it "O".
+
+    Raises ValueError if a sentence and its tags differ in number, or if `length` is below 3.
+    """
+    if length < 3:
+        raise ValueError(f"length={length} leaves no room for text: choose at least 3.")
+    sentences = list(sentences)  # a column of a data set is slow to read one row at a time
+    if tags is not None:
+        tags = list(tags)
+        for number, (sentence, sentence_tags) in enumerate(zip(sentences, tags, strict=True)):
+            if len(sentence) != len(sentence_tags):
+                raise ValueError(
+                    f"Sentence {number} has {len(sentence)} words but {len(sentence_tags)} tags: "
+                    "give one tag per word."
+                )
+    backend = _plain_text_backend(tokenizer)
+    encodings = backend.encode_batch(
+        [list(sentence) for sentence in sentences], is_pretokenized=True, add_special_tokens=False
+    )
+    room = length - 2  # pieces in a window, beside [CLS] and [SEP]
+    cuts = [_cut(len(encoding), room) for encoding in encodings]
+    width = 2 + max((end - start for windows in cuts for start, end, *_ in windows), default=0)
+    shape = (sum(map(len, cuts)), width)
+    input_ids = np.full(shape, tokenizer.pad_token_id)
+    attention_mask = np.zeros(shape, np.int64)
+    labels, sentence_numbers, words = np.full(shape, IGNORED), np.full(shape, -1), np.full(shape, -1)
+    row = 0
+    for number, (encoding, windows) in enumerate(zip(encodings, cuts, strict=True)):
+        word_ids = encoding.word_ids
+        first = np.array(label_pieces(range(len(sentences[number])), word_ids), np.int64)
+        label = np.array(label_pieces(tags[number], word_ids), np.int64) if tags is not None else None
+        for start, end, score_from, score_to in windows:
+            input_ids[row, 0] = tokenizer.cls_token_id
+            input_ids[row, 1 : 1 + end - start] = encoding.ids[start:end]
+            input_ids[row, 1 + end - start] = tokenizer.sep_token_id
+            attention_mask[row, : 2 + end - start] = 1
+            scored = score_from + np.flatnonzero(first[score_from:score_to] >= 0)
+            column = 1 + scored - start
+            words[row, column] = first[scored]
+            sentence_numbers[row, column] = number
+            if label is not None:
+                labels[row, column] = label[scored]
+            row += 1
+    return Windows(*map(torch.from_numpy, (input_ids, attention_mask, labels, sentence_numbers, words)))
+
+
+def decode(
+    windows: Windows, predictions: torch.Tensor, sentences: Sequence[Sequence[str]], names: Sequence[str]
+) -> list[list[str]]:
+    """Read one tag per word off `predictions` [windows, width], the tag numbers that a model chose.
+
+    A tag is the model's own choice, also where it breaks IOB2 (an I- that follows no B-): strict scoring
+    must see that. Words that no window scores, because they have no pieces, get "O".
+    """
+    tags = [["O"] * len(sentence) for sentence in sentences]
+    scored = windows.word >= 0
+    for number, word, choice in zip(
+        windows.sentence[scored].tolist(),
+        windows.word[scored].tolist(),
+        predictions[scored].tolist(),
+        strict=True,
+    ):
+        tags[number][word] = names[choice]
+    return tags
+
+
+def _bert_tokenizer(vocabulary: dict[str, int] | None) -> PreTrainedTokenizerFast:
+    return BertTokenizer(vocab=vocabulary, do_lower_case=False, strip_accents=False)
+
+
+def _plain_text_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
+    """A copy of the tokenizer's Rust half in which "[MASK]" in a text is text, and nothing is cut off."""
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.no_truncation()
+    backend.encode_special_tokens = True
+    return backend
+
+
+def _encode_runs(runs: list[str], tokenizer: PreTrainedTokenizerFast) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of [SEP] and of the pieces of all runs, one after the other, and how many pieces each has."""
+    backend = _plain_text_backend(tokenizer)
+    batches = [runs[start : start + 100] for start in range(0, len(runs), 100)]  # faster than one by one
+    encodings = backend.encode_batch(batches, is_pretokenized=True, add_special_tokens=False)
+    ids = [tokenizer.sep_token_id, *chain.from_iterable(e.ids for e in encodings)]
+    run = [0, *(1 + 100 * k + number for k, e in enumerate(encodings) for number in e.word_ids)]
+    return np.array(ids), np.bincount(run, minlength=1 + len(runs))
+
+
+def _is_continuation(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
+    """[vocabulary] true for the pieces that only continue a word ("##s")."""
+    return np.array([t.startswith("##") for t in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])
+
+
+def _ranges(first: np.ndarray, count: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """first[i], first[i] + 1, … (count[i] numbers) for every i in `chosen`, one after the other."""
+    count = count[chosen]
+    ends = np.cumsum(count)
+    return np.arange(ends[-1]) + np.repeat(first[chosen] - (ends - count), count)
+
+
+def _cut(pieces: int, room: int) -> list[tuple[int, int, int, int]]:
+    """Windows (start, end, score_from, score_to) of at most `room` pieces over a sentence of `pieces`."""
+    if pieces <= room:
+        return [(0, pieces, 0, pieces)]
+    last = pieces - room
+    starts = [*range(0, last, max(1, room // 2)), last]
+    middles = [(following + start + room) // 2 for start, following in zip(starts, starts[1:], strict=False)]
+    edges = [0, *middles, pieces]
+    return [(start, start + room, edges[k], edges[k + 1]) for k, start in enumerate(starts)]

@@ -1,0 +1,220 @@
+"""News from an invented world: text and entities in any amount, from a seed, with three dials.
+
+Word lists and patterns stand in `data/world/` as plain text. The same settings give the same bytes on every
+platform and Python version: all chance comes from `random.Random(int).random()`, which is documented to be
+stable, and weights are made by addition, multiplication and division alone.
+"""
+
+import re
+from bisect import bisect
+from dataclasses import dataclass
+from itertools import accumulate
+from random import Random
+
+from helpers.settings import ROOT, WorldSettings
+
+FOLDER = ROOT / "data" / "world"
+TYPES = ("PER", "LOC", "ORG", "WORK", "EVENT")
+INVENTED = ("given", "surname", "place", "stem")  # stems are company names
+NEW_NAMES = 0.15  # share of mentions whose name is made up on the spot, and mostly never comes again
+ZIPF_OFFSET = 3  # the name of rank r (from 0) is mentioned in proportion to 1 / (r + offset)
+PLAIN_CLAUSES = 0.08  # share of clauses without a name
+# Mentions of 1, 2, … words out of 100, as in CrossNER's Wikipedia text (5 and more together: 8).
+LENGTHS = (33, 35, 16, 9, 4, 2, 1)
+
+Sentence = tuple[list[str], list[str]]  # words, IOB2 tags
+
+
+@dataclass(frozen=True)
+class World:
+    """Unlabelled text (a sentence a line, words apart by blanks) and three labelled splits."""
+
+    text: list[str]
+    train: list[Sentence]
+    dev: list[Sentence]
+    test: list[Sentence]
+
+
+class Draw:
+    """Random choices that are the same on every platform."""
+
+    def __init__(self, seed: int):
+        self.random = Random(seed).random
+
+    def one(self, items: list):
+        """One item, all equally likely."""
+        return items[int(self.random() * len(items))]
+
+    def weighted(self, items: list, cumulative: list[float]):
+        """One item by cumulative weights, the last of which is the total."""
+        return items[bisect(cumulative, self.random() * cumulative[-1])]
+
+
+def read_sections(name: str) -> dict[str, list[str]]:
+    """The lines of a file in `data/world` by [section]; comments and blank lines are left out.
+
+    Raises:
+        ValueError: a line stands before the first section; names file and line.
+    """
+    sections: dict[str, list[str]] = {}
+    lines = None
+    for number, line in enumerate((FOLDER / name).read_text(encoding="utf-8").splitlines(), 1):
+        line = line.strip()
+        heading = re.fullmatch(r"\[(\w+)\]", line)
+        if heading:
+            lines = sections.setdefault(heading[1], [])
+        elif line and not line.startswith("#"):
+            if lines is None:
+                raise ValueError(f"{FOLDER / name}:{number}: put a [section] line before this one")
+            lines.append(line)
+    return sections
+
+
+def invent_words(draw: Draw, syllables: dict[str, list[str]], ending: str, count: int) -> list[str]:
+    """`count` different capitalised words of two or three syllables, with endings of the section `ending`."""
+    words: dict[str, None] = {}
+    while len(words) < count:
+        word = "".join(
+            draw.one(syllables["beginning"]) + draw.one(syllables["vowel"])
+            for _ in range(3 if draw.random() < 0.3 else 2)
+        )
+        words[(word + draw.one(syllables[ending])).capitalize()] = None
+    return list(words)
+
+
+class Names:
+    """Who and what exists in a world, and how often each is mentioned."""
+
+    def __init__(self, settings: WorldSettings, words: dict[str, list[str]], draw: Draw):
+        self.words, self.draw = words, draw
+        self.predictability, self.count = settings.predictability, settings.names
+        self.followers: dict[tuple[str, str], str] = {}
+        self.patterns = read_sections("names.txt")
+        tilt = 0.5 + settings.length  # 1 leaves the lengths as they are
+        weights = [share * tilt**more for more, share in enumerate(LENGTHS)]
+        self.of_type = {kind: self._names(kind, weights) for kind in TYPES}
+        self.zipf = list(accumulate(1 / (rank + ZIPF_OFFSET) for rank in range(self.count)))
+
+    def _names(self, kind: str, weights: list[float]) -> tuple[list[tuple], list[float]]:
+        """For each length that the type has: its patterns and its names by rank; and cumulative weights."""
+        of_length, chances = [], []
+        for length, weight in enumerate(weights, 1):
+            patterns = [pattern.split() for pattern in self.patterns[kind] if len(pattern.split()) == length]
+            if patterns:
+                names = {tuple(self._name(self.draw, patterns)): None for _ in range(self.count)}
+                of_length.append((patterns, [list(name) for name in names]))
+                chances.append(weight)
+        return of_length, list(accumulate(chances))
+
+    def _name(self, draw: Draw, patterns: list[list[str]]) -> list[str]:
+        name: list[str] = []
+        for part in draw.one(patterns):
+            if part.startswith("<"):
+                part = self._word(draw, part[1:-1], name[-1] if name else "")
+            name.append(part)
+        return name
+
+    def _word(self, draw: Draw, slot: str, previous: str) -> str:
+        """A word for the slot: with `predictability` the one that always follows `previous`, else any."""
+        if previous and draw.random() < self.predictability:
+            if (slot, previous) not in self.followers:
+                self.followers[slot, previous] = pick(self.draw, self.words, slot)
+            return self.followers[slot, previous]
+        return pick(draw, self.words, slot)
+
+    def mention(self, draw: Draw, kind: str) -> list[str]:
+        """The words of one mention: its length is drawn first, then the name by Zipf's law."""
+        patterns, names = draw.weighted(*self.of_type[kind])
+        if draw.random() < NEW_NAMES:
+            return self._name(draw, patterns)
+        return draw.weighted(names, self.zipf[: len(names)])
+
+
+def pick(draw: Draw, words: dict[str, list[str]], slot: str) -> str:
+    """A word of the slot's list; a slot with a capital letter capitalises it."""
+    word = draw.one(words[slot.lower()])
+    return word.capitalize() if slot[0].isupper() else word
+
+
+class Newspaper:
+    """Writes sentences from the patterns in `data/world/sentences.txt`."""
+
+    def __init__(self, settings: WorldSettings, words: dict[str, list[str]], names: Names):
+        self.words, self.names, self.context = words, names, settings.context
+        sections = read_sections("sentences.txt")
+        self.clauses = {
+            kind: [line.split() for line in sections[kind]] for kind in ("telling", "neutral", "plain")
+        }
+        self.frames = [line.split() for line in sections["frames"]]
+
+    def sentence(self, draw: Draw) -> Sentence:
+        """One sentence: its words and their IOB2 tags."""
+        words: list[str] = []
+        tags: list[str] = []
+        for part in draw.one(self.frames):
+            if part == "{clause}":
+                self._clause(draw, words, tags)
+            else:
+                self._part(draw, part, words, tags)
+        first = 1 if words[0] == '"' else 0
+        words[first] = words[first][0].upper() + words[first][1:]
+        return words, tags
+
+    def _clause(self, draw: Draw, words: list[str], tags: list[str]) -> None:
+        chance = draw.random()
+        if chance < PLAIN_CLAUSES:
+            kind = "plain"
+        else:
+            kind = "telling" if draw.random() < self.context else "neutral"
+        for part in draw.one(self.clauses[kind]):
+            self._part(draw, part, words, tags)
+
+    def _part(self, draw: Draw, part: str, words: list[str], tags: list[str]) -> None:
+        if part.startswith("["):
+            kind = draw.one(TYPES) if part == "[ANY]" else part[1:-1]
+            name = self.names.mention(draw, kind)
+            words += name
+            tags += [f"B-{kind}"] + [f"I-{kind}"] * (len(name) - 1)
+            return
+        if part.startswith("("):
+            part = draw.one(part[1:-1].split("|"))
+        elif part == "<Demonym>":
+            part = draw.one(self.words["place"]) + "i"
+        elif part.startswith("<"):
+            part = pick(draw, self.words, part[1:-1])
+        words.append(part)
+        tags.append("O")
+
+
+def generate(settings: WorldSettings) -> World:
+    """A world and its news: unlabelled text and labelled splits that share no sentence.
+
+    The three splits are written first, so that more unlabelled text does not change them.
+    """
+    draw = Draw(3 * settings.seed)
+    words = {name: " ".join(lines).split() for name, lines in read_sections("words.txt").items()}
+    syllables = {name: " ".join(lines).split() for name, lines in read_sections("syllables.txt").items()}
+    shared = round(settings.invented_words * settings.shared_words)
+    common = invent_words(draw, syllables, "common", shared)
+    for kind in INVENTED:
+        words[kind] = common + invent_words(draw, syllables, kind, settings.invented_words - shared)
+    newspaper = Newspaper(settings, words, Names(settings, words, draw))
+
+    written: set[str] = set()
+
+    def write(draw: Draw, count: int) -> list[Sentence]:
+        sentences = []
+        while len(sentences) < count:
+            sentence = newspaper.sentence(draw)
+            text = " ".join(sentence[0])
+            if text not in written:
+                written.add(text)
+                sentences.append(sentence)
+        return sentences
+
+    splits = [
+        write(Draw(3 * settings.seed + 1), count) for count in (settings.test, settings.dev, settings.train)
+    ]
+    text = write(Draw(3 * settings.seed + 2), settings.sentences)
+    test, dev, train = splits
+    return World([" ".join(sentence) for sentence, _ in text], train, dev, test)

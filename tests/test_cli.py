@@ -1,0 +1,203 @@
+"""The command line: what it sets up, what it says when something goes wrong, and the report it writes."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from helpers import __main__ as cli
+from helpers import notebooks, report, settings, verdicts
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """No run of the outer world reaches the tests, and none of theirs leaks out."""
+    for name in ("SCALE", "CORPUS", "TEXT", "OUT"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.fixture
+def chosen(environment):
+    """Runs the `plan` command and catches the settings that it works with."""
+    seen = []
+
+    def choose(*arguments):
+        environment.setattr(cli, "_plan", lambda settings, options: seen.append((settings, options)))
+        assert cli.main(["plan", *arguments]) == 0
+        return seen[-1]
+
+    return choose
+
+
+def test_laptop_on_the_world_is_the_default(chosen):
+    run, options = chosen()
+    assert (run.scale.name, run.corpus, run.text) == ("laptop", "world", ())
+    assert run.out == ROOT / "data" / "runs" / "laptop"
+    assert options.minutes is None and options.replicates is None
+
+
+def test_the_variable_scale_is_the_default_of_the_option(chosen, monkeypatch):
+    monkeypatch.setenv("SCALE", "smoke")
+    assert chosen()[0].scale.name == "smoke"
+    assert chosen("--scale", "gpu")[0].scale.name == "gpu"
+
+
+def test_kernels_in_another_folder_find_the_same_files(chosen, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    run, options = chosen(
+        *("--corpus", "mine", "--text", "a.txt", "b.gz", "--out", "results"),
+        *("--minutes", "2.5", "--replicates", "3"),
+    )
+    assert run.corpus == str(tmp_path / "mine") and run.out == tmp_path / "results"
+    assert run.text == (str(tmp_path / "a.txt"), str(tmp_path / "b.gz"))
+    assert (options.minutes, options.replicates) == (2.5, 3)
+    monkeypatch.chdir(ROOT / "notebooks")
+    assert settings.from_environment() == run, "what a notebook's kernel reads"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--scale", "huge"], "invalid choice: 'huge'"),
+        (["run", "--minutes", "0"], "must be above 0"),
+        (["run", "--replicates", "two"], "invalid int value: 'two'"),
+        ([], "required"),
+    ],
+)
+def test_a_wrong_option_is_named(arguments, said, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2 and said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "said"),
+    [
+        (["plan"], {"SCALE": "huge"}, "SCALE is 'huge'; choose one of smoke, laptop, gpu"),
+        (["run", "--corpus", "no/such/folder"], {"SCALE": "smoke"}, "no/such/folder: no such folder"),
+        (["report", "--out", "nothing-there"], {}, "holds no results.csv: finish a run first"),
+        (["address", "--repository", "ftp://a"], {}, "is not of the form https://github.com/OWNER/NAME"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, variables, said, tmp_path):
+    command = [sys.executable, "-m", "helpers", *arguments]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OUT": str(tmp_path / "out"), **variables}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (notebooks.NotebookError("03_span_masking.ipynb, cell In [4]: KeyError"), 1, "cell In [4]"),
+        (KeyboardInterrupt(), 130, "Interrupted"),
+    ],
+)
+def test_a_run_that_stops_says_that_it_can_go_on(environment, capsys, error, code, said):
+    def stop(*_):
+        raise error
+
+    environment.setattr(cli, "_plan", stop)
+    assert cli.main(["run"]) == code
+    complaint = capsys.readouterr().err
+    assert said in complaint and "the same command goes on from there" in complaint
+
+
+# --- the report ---
+
+
+class Structure(HTMLParser):
+    """Tags of a page in order, with their attributes."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def all(self, *names):
+        return [attributes for tag, attributes in self.tags if tag in names]
+
+
+F1 = {"none": (40, 20), "token": (80, 60), "span": (70, 80)}  # at one word, at five and more
+
+
+@pytest.fixture
+def table():
+    rows = [
+        {
+            **{"corpus": "world", "arm": arm, "replicate": replicate, "labelled_sentences": 100, "subset": 0},
+            **{"mask_rate": 0.15 * (arm != "none"), "tokens_seen": 2_000_000 * (arm != "none")},
+            **{"type": "PER", "novelty": "text", "length": length, "gold": 1000, "predicted": 1000},
+            "correct": 10 * score + replicate,
+        }
+        for arm, scores in F1.items()
+        for length, score in zip(("1", "5+"), scores, strict=True)
+        for replicate in range(5)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def laptop(tmp_path):
+    (tmp_path / "f1_by_entity_length.svg").write_text("<svg/>")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_the_question.html").touch()
+    return settings.choose("laptop", out=tmp_path)
+
+
+def test_the_answer_in_words(laptop, table):
+    answer = report.answer(laptop, table, verdicts.judge(table))
+    assert "2,000,000 tokens seen, 100 labelled sentences" in answer and "5 paired replicates" in answer
+    # 800 to 804 of 1000 correct; half of the interval is t(4) * 0.158 / 5 ** 0.5 = 0.196
+    assert re.search(r"5\+ +1000 +20\.2 \[.*\] +60\.2 \[.*\] +80\.2 \[80\.0, 80\.4\]$", answer, re.M)
+    assert "one replicate" in report.answer(laptop, table[table.replicate == 0], verdicts.judge(table))
+    assert len(re.findall(r"^[1-5]\. .*CANNOT TELL", answer, re.M)) == 5
+
+
+@pytest.fixture
+def page(laptop, table):
+    path = report.write(
+        laptop,
+        table,
+        verdicts.judge(table),
+        plan="5 paired replicates",
+        notes=["train.txt: IO tags were converted to IOB2.", "5 < 6 & so on"],
+        pages=[laptop.out / "notebooks" / "00_the_question.html"],
+    )
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_report_needs_no_other_file(page):
+    structure = Structure(page)
+    assert [tag["src"].partition(";")[0] for tag in structure.all("img")] == ["data:image/svg+xml"]
+    assert not structure.all("script", "link")
+    assert [tag["href"] for tag in structure.all("a")] == ["notebooks/00_the_question.html"]
+
+
+def test_the_report_can_be_read_aloud(page):
+    structure = Structure(page)
+    assert structure.all("html") == [{"lang": "en"}]
+    headings = [tag for tag, _ in structure.tags if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == "h1" and set(headings[1:]) == {"h2"}
+    assert all(tag.get("scope") in ("col", "row") for tag in structure.all("th"))
+    assert len(structure.all("caption")) == len(structure.all("table")) == 3
+    assert "span masking: 1 70.2 [70.0, 70.4], 5+ 80.2 [80.0, 80.4]" in structure.all("img")[0]["alt"]
+
+
+def test_the_report_holds_what_was_found_and_how(page):
+    for said in ("80.2 [80.0, 80.4]", "cannot tell", "IO tags were converted", "5 &lt; 6 &amp; so on"):
+        assert said in page
+    assert "5 paired replicates" in page and "Python 3." in page and "processors" in page

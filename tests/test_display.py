@@ -1,0 +1,127 @@
+"""Pictures of masked text: the states are right, nothing overlaps, and every state differs in grey."""
+
+from itertools import combinations
+
+import pytest
+from matplotlib.colors import to_rgb
+
+from helpers import display
+
+TEXT = """[CLS] The minister of Tor ##ven visited the Royal Instit ##ute of Deep Sea Stud ##ies in Kal ##mar
+on Monday , where $ 3 mil ##lion were spent . [SEP] Mar ##ga Ellin ##gen wrote The House by the Long River
+before the war began in the north of the country ; nobody read it . [SEP]"""
+WORDS = TEXT.split()
+
+
+def masked_row():
+    """58 tokens of which some are masked, replaced and kept."""
+    hidden = [number % 6 == 3 for number in range(len(WORDS))]
+    fates = ["[MASK]", "[MASK]", "river", None]
+    seen = [
+        (fates[number // 6 % 4] or token) if chosen else token
+        for number, (token, chosen) in enumerate(zip(WORDS, hidden, strict=True))
+    ]
+    return WORDS, seen, hidden
+
+
+def boxes_of_text(figure):
+    """The rectangle of every text of the figure, in pixels, shrunk by a pixel for rounding."""
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for axes in figure.axes for text in axes.texts]
+    return [box.padded(-1) for box in boxes if box.width > 2 and box.height > 2]
+
+
+def test_states():
+    states = display.token_states(
+        ["a", "b", "c", "d", "[MASK]"], ["a", "[MASK]", "x", "d", "[MASK]"], [False, True, True, True, False]
+    )
+    assert states == ["untouched", "masked", "replaced", "kept", "untouched"]
+
+
+def test_states_want_three_lists_of_one_length():
+    with pytest.raises(ValueError):
+        display.token_states(["a", "b"], ["a"], [False])
+
+
+def test_no_text_overlaps_in_a_row_of_sixty_tokens():
+    figure = display.show_masked(*masked_row(), mentions=[("LOC", 4, 6), ("ORG", 8, 16)], title="A row")
+    boxes = boxes_of_text(figure)
+    assert len(boxes) > len(WORDS)  # tokens, legend, types, title
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+    width, height = figure.canvas.get_width_height()
+    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height for box in boxes)
+
+
+def test_no_text_overlaps_in_sentences():
+    sentence = (
+        ["Marga", "Ellingen", "wrote", "The", "House"] * 6,
+        ["B-PER", "I-PER", "O", "B-WORK", "I-WORK"] * 6,
+    )
+    boxes = boxes_of_text(display.show_sentences([sentence, sentence], title="Two sentences"))
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+
+
+def test_a_mention_over_two_lines_is_underlined_on_both():
+    words = ["word"] * 40
+    figure = display.show_sentences([(words, ["B-ORG"] + ["I-ORG"] * 39)])
+    assert len(figure.axes[0].lines) >= 2
+    assert [text.get_text() for text in figure.axes[0].texts].count("ORG") == 1
+
+
+def test_the_legend_names_the_states_that_occur():
+    figure = display.show_masked(["one", "two", "three"], ["one", "[MASK]", "three"], [False, True, False])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert display.MEANING["masked"] in texts and display.MEANING["untouched"] in texts
+    assert display.MEANING["replaced"] not in texts and display.MEANING["kept"] not in texts
+
+
+def test_a_replaced_token_shows_both():
+    figure = display.show_masked(["old"], ["new"], [True])
+    assert "old → new" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_dollar_signs_are_letters_not_formulas():
+    figure = display.show_masked(["$", "3", "$"], ["$", "3", "$"], [False] * 3)
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(display.STATES, 2)))
+def test_states_differ_in_grey(one, other):
+    def grey(colour):
+        return sum(weight * part for weight, part in zip((0.299, 0.587, 0.114), to_rgb(colour), strict=True))
+
+    a, b = display.STATES[one], display.STATES[other]
+    by_fill = abs(grey(a["fill"]) - grey(b["fill"])) > 0.15
+    by_edge = a["line"] != b["line"] or abs(a["width"] - b["width"]) > 1
+    assert by_fill or by_edge
+
+
+def test_letters_stand_out_from_their_box():
+    for style in display.STATES.values():
+        fill, text = (sum(to_rgb(style[key])) / 3 for key in ("fill", "text"))
+        assert abs(fill - text) > 0.5
+
+
+def test_token_mentions_cover_all_pieces_of_their_words():
+    #                [CLS] Mar ##ga met Kal ##mar [SEP]
+    assert display.token_mentions(["B-PER", "O", "B-LOC"], [None, 0, 0, 1, 2, 2, None]) == [
+        ("PER", 1, 3),
+        ("LOC", 4, 6),
+    ]
+
+
+def test_token_mentions_leaves_out_words_without_tokens():
+    assert display.token_mentions(["B-PER", "O"], [None, 1, None]) == []
+
+
+def test_masked_text_says_what_was_there_and_what_is_seen():
+    text = display.masked_text(["The", "House"], ["The", "[MASK]"], [False, True])
+    assert text == "The {House → [MASK]}"
+
+
+def test_the_figure_shows_once_in_a_notebook():
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    display.show_masked(*masked_row())
+    assert plt.get_fignums() == before  # closed: only the returned figure is shown

@@ -1,0 +1,213 @@
+"""The figures show what the results table holds, in ways that survive grey and colour-blindness."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import figures, scoring
+
+GOLD = {"1": 330, "2": 350, "3": 160, "4": 90, "5+": 80}
+LEVEL = {"none": 30, "token": 70, "span": 72}
+
+
+def make_table(replicates=8, arms=("none", "token", "span"), sizes=(25, 50, 100, 200, 400)):
+    random = np.random.default_rng(0)
+    rows = []
+    for replicate in range(replicates):
+        shared = random.normal(0, 3)
+        for arm in arms:
+            budgets = (0,) if arm == "none" else (1_000_000, 2_000_000, 4_000_000)
+            for tokens, labels in [(t, 100) for t in budgets] + [(budgets[-1], n) for n in sizes if n != 100]:
+                for place, (length, gold) in enumerate(GOLD.items()):
+                    score = LEVEL[arm] + shared - 2 * place + (arm == "span") * 1.5 * (place - 1)
+                    score += 4 * np.log2(labels / 100) + 6 * np.log2(max(tokens, 4e6 * (tokens == 0)) / 4e6)
+                    score = np.clip(score + random.normal(0, 1.5), 1, 99)
+                    row = {"corpus": "world", "arm": arm, "replicate": replicate, "subset": 0, "type": "PER"}
+                    row |= {"mask_rate": 0.15 * (arm != "none"), "tokens_seen": tokens, "novelty": "text"}
+                    row |= {"labelled_sentences": labels, "length": length, "gold": gold, "predicted": gold}
+                    rows.append(row | {"correct": round(score / 100 * gold)})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return make_table()
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def history():
+    tokens = np.arange(1, 501) * 8192
+    return pd.DataFrame({"tokens_seen": tokens, "loss": 2 + 5 * np.exp(-tokens / 1e6)})
+
+
+SHARES = pd.DataFrame({"token": [0.15, 0.02, 0.0], "span": [0.15, 0.12, 0.1]}, index=[1, 2, 3])
+RESULT_FIGURES = [
+    figures.f1_by_entity_length,
+    figures.difference_by_length,
+    figures.f1_by_tokens_seen,
+    figures.f1_by_labelled_sentences,
+]
+TEACHING_FIGURES = [
+    lambda: figures.loss_curves({"span": history(), "token": history()}),
+    lambda: figures.run_lengths([1, 1, 2, 3, 12], [0.5, 0.3, 0.2]),
+    lambda: figures.hidden_mentions(SHARES, pd.Series([0.15, 0.021, 0.003], index=[1, 2, 3])),
+]
+
+
+def everything(table):
+    return [draw(table) for draw in RESULT_FIGURES] + [draw() for draw in TEACHING_FIGURES]
+
+
+def test_every_figure_has_a_title_axis_names_and_a_legend(table):
+    for figure in everything(table):
+        axes = figure.axes[0]
+        assert axes.get_title(loc="left")
+        assert axes.get_xlabel() and axes.get_ylabel()
+        assert axes.get_legend() is not None
+
+
+def subtitle(figure):
+    return figure.axes[0].texts[0].get_text()
+
+
+def test_arms_differ_in_more_than_colour():
+    markers = [style.marker for style in figures.ARMS.values()]
+    lines = [str(style.linestyle) for style in figures.ARMS.values()]
+    assert len(set(markers)) == len(set(lines)) == len(figures.ARMS)
+
+
+def drawn_points(axes, label):
+    """Where an arm's points stand: for each errorbar container its x and y values."""
+    found = [c for c in axes.containers if c.lines[0].get_marker() == figures.ARMS[label].marker]
+    return np.concatenate([c.lines[0].get_ydata() for c in found])
+
+
+@pytest.mark.parametrize("arm", ["none", "token", "span"])
+def test_the_points_are_the_means_of_the_table(table, arm):
+    scores = scoring.replicate_f1(scoring.core_cell(table))
+    means = scores[scores["arm"] == arm].groupby("length")["f1"].mean()
+    points = drawn_points(figures.f1_by_entity_length(table).axes[0], arm)
+    assert points.tolist() == pytest.approx(means[["1", "2", "3", "4", "5+", "all"]].tolist())
+
+
+def test_support_stands_below_every_length(table):
+    ticks = [label.get_text() for label in figures.f1_by_entity_length(table).axes[0].get_xticklabels()]
+    assert ticks == ["1\n330", "2\n350", "3\n160", "4\n90", "5+\n80", "all\n1,010"]
+
+
+def error_bars(figure):
+    """Lengths of all error bars that are drawn."""
+    segments = [s for c in figure.axes[0].containers for b in c.lines[2] for s in b.get_segments()]
+    return [s[1][1] - s[0][1] for s in segments if len(s) == 2 and not np.isnan(s).any()]
+
+
+@pytest.mark.parametrize("draw", RESULT_FIGURES)
+def test_one_replicate_has_no_interval_and_says_so(table, draw):
+    many, one = draw(table), draw(table[table["replicate"] == 0])
+    assert "8 replicates" in subtitle(many)
+    assert max(error_bars(many)) > 0
+    assert "one replicate, so no interval" in subtitle(one)
+    assert error_bars(one) == []
+
+
+def test_difference_figure_shows_the_zone_and_every_replicate(table):
+    axes = figures.difference_by_length(table).axes[0]
+    pairs = scoring.paired_difference(scoring.core_cell(table))
+    dots = np.concatenate([line.get_ydata() for line in axes.lines if line.get_markersize() == 3])
+    assert sorted(dots) == pytest.approx(sorted(pairs["difference"]))
+    zone = next(patch for patch in axes.patches if "±1 F1" in patch.get_label())
+    assert (zone.get_y(), zone.get_height()) == (-1, 2)
+
+
+def test_difference_needs_both_arms(table):
+    with pytest.raises(ValueError, match="both arms"):
+        figures.difference_by_length(table[table["arm"] != "span"])
+
+
+def test_slices_are_drawn_at_their_values(table):
+    axes = figures.f1_by_labelled_sentences(table).axes[0]
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["25", "50", "100", "200", "400"]
+    axes = figures.f1_by_tokens_seen(table).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "4"]
+
+
+def test_an_arm_without_style_is_refused(table):
+    with pytest.raises(ValueError, match="no style for the arms .'oracle'."):
+        figures.f1_by_entity_length(table.replace({"arm": {"span": "oracle"}}))
+
+
+def test_another_number_of_labelled_sentences(table):
+    figure = figures.f1_by_entity_length(table, labelled_sentences=25)
+    assert "25 labelled sentences" in subtitle(figure)
+    with pytest.raises(ValueError, match="no results with 7 labelled sentences"):
+        figures.f1_by_entity_length(table, labelled_sentences=7)
+
+
+# --- values as text --------------------------------------------------------------------------------
+
+
+def test_values_by_length_are_mean_and_interval(table):
+    values = figures.values_by_length(table)
+    scores = scoring.replicate_f1(scoring.core_cell(table))
+    own = scores[(scores["arm"] == "span") & (scores["length"] == "3")]["f1"]
+    mean, low, high, _ = scoring.interval(own)
+    assert values.loc["3", "span masking"] == f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+    assert values.loc["3", "gold mentions per replicate"] == 160
+    assert list(values.index) == ["1", "2", "3", "4", "5+", "all"]
+    assert list(values.columns)[1:] == ["no pre-training", "token masking", "span masking"]
+
+
+def test_values_of_one_replicate_have_no_interval():
+    values = figures.values_by_length(make_table(replicates=1, sizes=(100,)))
+    assert values["token masking"].str.fullmatch(r"\d+\.\d").all()
+
+
+def test_values_of_difference_carry_their_sign(table):
+    values = figures.values_of_difference(table)
+    assert values["span - token (F1)"].str.fullmatch(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]").all()
+    assert (values["replicates"] == 8).all()
+
+
+def test_values_of_slices(table):
+    tokens, labels = figures.values_by_tokens_seen(table), figures.values_by_labelled_sentences(table)
+    assert list(tokens.index) == [0, 1_000_000, 2_000_000, 4_000_000]
+    assert tokens.loc[0, "span masking"] == ""  # no pre-training is the only arm there
+    assert list(labels.index) == [25, 50, 100, 200, 400]
+    core = figures.values_by_length(table).loc["all", "span masking"]
+    assert tokens.loc[4_000_000, "span masking"] == labels.loc[100, "span masking"] == core
+
+
+# --- teaching figures and files ----------------------------------------------------------------------
+
+
+def test_run_lengths_are_shares_of_all_spans():
+    axes = figures.run_lengths([1, 1, 2, 3, 12], [0.5, 0.3, 0.2]).axes[0]
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights == pytest.approx([0.4, 0.2, 0.2, *[0] * 8, 0.2])
+    assert axes.lines[0].get_ydata().tolist() == [0.5, 0.3, 0.2]
+
+
+def test_a_share_of_nought_is_left_out_of_the_log_axis():
+    axes = TEACHING_FIGURES[2]().axes[0]
+    token = next(line for line in axes.lines if line.get_label() == "token masking")
+    assert np.isnan(token.get_ydata()[2])
+    assert token.get_ydata()[:2].tolist() == pytest.approx([15, 2])  # percent
+
+
+def test_save_writes_the_same_bytes_twice(table, tmp_path):
+    paths = figures.save(figures.f1_by_entity_length(table), tmp_path / "new" / "f1.by.length")
+    assert [path.name for path in paths] == ["f1.by.length.png", "f1.by.length.svg"]
+    again = figures.save(figures.f1_by_entity_length(table), tmp_path / "again")
+    assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in again]
+    assert plt.get_fignums() == []

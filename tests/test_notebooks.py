@@ -1,0 +1,324 @@
+"""The notebooks as files: what a reader relies on in each, fresh outputs, and how they are run."""
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from helpers import notebooks
+
+NAMES = [
+    "00_the_question",
+    "01_text_and_entities",
+    "02_token_masking",
+    "03_span_masking",
+    "04_pretraining",
+    "05_fine_tuning",
+    "06_f1_by_entity_length",
+    "07_five_statements",
+]
+series = pytest.mark.parametrize("name", NAMES)
+
+
+def load(name):
+    return nbformat.read(notebooks.FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook):
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+# --- the series as committed ---
+
+
+def test_the_series_is_complete():
+    assert [path.stem for path in notebooks.paths()] == NAMES
+
+
+@series
+def test_format_is_valid_and_cells_have_their_own_ids(name):
+    notebook = load(name)
+    nbformat.validate(notebook)
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+@series
+def test_outputs_come_from_this_code(name):
+    notebook = load(name)
+    recorded = notebook.metadata.get(notebooks.RECORD, {}).get("code_hash")
+    assert recorded == notebooks.code_hash(notebook), (
+        f"outputs are stale: python -m helpers notebooks {name[:2]}"
+    )
+
+
+@series
+def test_cells_ran_once_in_order_without_error(name):
+    cells = code(load(name))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [cell.source for cell in cells for output in cell.outputs if output.output_type == "error"]
+
+
+@series
+def test_outputs_hold_no_widgets_and_no_machine(name):
+    notebook = load(name)
+    assert "widgets" not in notebook.metadata and "papermill" not in notebook.metadata
+    outputs = json.dumps([cell.outputs for cell in code(notebook)])
+    assert notebooks.WIDGET not in outputs
+    assert not re.search(r"(?<![\w.])/(?:home|root|tmp|work|Users|content)/", outputs)
+
+
+@series
+def test_badge_and_setup_cell_carry_the_address(name):
+    notebook = load(name)
+    repository, ref = notebooks.address()
+    assert notebooks.badge(repository, ref, name) in notebook.cells[0].source
+    setup = [cell.source for cell in code(notebook) if "setup" in cell.metadata.get("tags", [])]
+    assert setup == [notebooks.setup_source(repository, ref)]
+    assert notebook.cells[1].source == setup[0], "the setup cell comes first"
+
+
+@series
+def test_opens_with_what_it_teaches_needs_and_takes(name):
+    opening = load(name).cells[0].source
+    for promise in ("You will learn", "You need", "Time"):
+        assert f"**{promise}" in opening
+    assert "minutes" in opening
+
+
+@series
+def test_headings_are_in_order(name):
+    text = re.sub(r"```.*?```", "", prose(load(name)), flags=re.DOTALL)
+    levels = [len(match) for match in re.findall(r"^(#+) ", text, flags=re.MULTILINE)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+@series
+def test_code_cells_are_short(name):
+    cells = [cell for cell in code(load(name)) if "setup" not in cell.metadata.get("tags", [])]
+    lines = [cell.source.splitlines() for cell in cells]
+    assert statistics.median(map(len, lines)) <= 10
+    assert not [line for cell in lines for line in cell if len(line) > 120]
+
+
+@series
+def test_links_lead_somewhere(name):
+    links = re.findall(r"\]\(([^)\s]+)\)", prose(load(name)))
+    local = [
+        link.partition("#")[0] for link in links if not link.startswith(("https://", "#", "attachment:"))
+    ]
+    assert not [link for link in local if not (notebooks.FOLDER / link).exists()]
+
+
+@series
+def test_the_next_notebook_is_linked(name):
+    following = NAMES[NAMES.index(name) + 1 :][:1]
+    assert all(f"({after}.ipynb)" in load(name).cells[-1].source for after in following)
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_exercises_are_checked_and_their_solutions_folded(name):
+    notebook = load(name)
+    checks = sum(cell.source.count("checks.check(") for cell in code(notebook))
+    assert checks >= 1
+    assert prose(notebook).count("<details>") >= 2 * checks, "a hint and a solution for each exercise"
+    assert sum("raise NotImplementedError" in cell.source for cell in code(notebook)) == checks
+
+
+# --- the address ---
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A small project with one notebook, in which `helpers.notebooks` works."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\ndependencies = ["json", "absent-package==1"]\n'
+        '[tool.token-or-span]\nrepository = "https://github.com/old/name"\nref = "main"\n'
+    )
+    badge = notebooks.badge("https://github.com/old/name", "main", "00_first")
+    (tmp_path / "README.md").write_text(f"git clone https://github.com/old/name\n\n{badge}\n")
+    (tmp_path / "notebooks").mkdir()
+    cells = [
+        new_markdown_cell(f"# First\n\n{badge}\n\nText."),
+        new_code_cell("# setup", metadata={"tags": ["setup"]}),
+        new_code_cell("1 + 1"),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "00_first.ipynb")
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "notebooks")
+    monkeypatch.setattr(notebooks, "PYPROJECT", tmp_path / "pyproject.toml")
+    monkeypatch.setattr(notebooks, "README", tmp_path / "README.md")
+    return tmp_path
+
+
+def test_a_new_address_reaches_every_place(project):
+    changed = notebooks.rewrite("https://github.com/new/home.git", "v1.0")
+    assert {path.name for path in changed} == {"pyproject.toml", "README.md", "00_first.ipynb"}
+    assert notebooks.address() == ("https://github.com/new/home", "v1.0")
+    for path in changed:
+        text = path.read_text()
+        assert "old/name" not in text and "new/home" in text
+    first, setup, _ = nbformat.read(notebooks.paths()[0], as_version=4).cells
+    assert first.source.count("new/home/blob/v1.0/notebooks/00_first.ipynb") == 1
+    assert first.source.startswith("# First\n\n[![Open in Colab]") and first.source.endswith("\n\nText.")
+    assert '"https://github.com/new/home"' in setup.source and "--branch=v1.0" in setup.source
+    assert notebooks.rewrite() == [], "a second time there is nothing to do"
+
+
+@pytest.mark.parametrize(
+    "repository", ["git@github.com:a/b", "https://example.org/a/b", "https://github.com/a"]
+)
+def test_an_address_that_colab_cannot_open_is_refused(project, repository):
+    before = (project / "pyproject.toml").read_text()
+    with pytest.raises(ValueError, match="https://github.com/OWNER/NAME"):
+        notebooks.rewrite(repository)
+    assert (project / "pyproject.toml").read_text() == before
+
+
+def test_a_notebook_without_a_setup_cell_is_named(project):
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# First")]), notebooks.paths()[0])
+    with pytest.raises(ValueError, match="00_first.*'setup'"):
+        notebooks.rewrite()
+
+
+# --- the setup cell, where nothing else is ---
+
+
+@pytest.fixture
+def remote(project, tmp_path):
+    """A repository to clone, and a stand-in for pip that writes down what it is asked for."""
+    here, there = notebooks.ROOT, tmp_path / "remote"
+    for name in ("helpers/__init__.py", "helpers/notebooks.py", "helpers/settings.py", "helpers/masking.py"):
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_bytes((here / name).read_bytes())
+    (there / "notebooks").mkdir()
+    (there / "notebooks" / "00_first.ipynb").write_text("{}")
+    (there / "pyproject.toml").write_bytes((project / "pyproject.toml").read_bytes())
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e", "-c", "init.defaultBranch=main"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message=all"]):
+        subprocess.run([*git, *command], cwd=there, check=True)
+    pip = tmp_path / "stand-in" / "pip"
+    pip.mkdir(parents=True)
+    pip.joinpath("__init__.py").touch()
+    pip.joinpath("__main__.py").write_text(
+        f"import sys\nopen({str(tmp_path / 'asked')!r}, 'a').write(sys.argv[-1])"
+    )
+    return there
+
+
+def run_setup(remote, folder, times=1):
+    """Runs the setup cell in a fresh Python and prints where that ends up."""
+    cell = notebooks.setup_source(str(remote), "main")
+    lines = "import os, helpers\nprint(os.getcwd(), helpers.__file__, sep='\\n')"
+    program = f"cell = {cell!r}\n" + "exec(cell)\n" * times + lines
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(remote.parent / "stand-in")}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-2:]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_setup_fetches_the_project_and_installs_only_what_is_missing(remote, tmp_path, times):
+    alone = tmp_path / "alone"
+    (alone / "token-or-span.part" / ".git").mkdir(parents=True)  # a download that was interrupted
+    where, helpers = run_setup(remote, alone, times)
+    assert where == str(alone / "token-or-span" / "notebooks")
+    assert helpers == str(alone / "token-or-span" / "helpers" / "__init__.py")
+    assert not (alone / "token-or-span.part").exists()
+    assert (tmp_path / "asked").read_text() == "absent-package==1"
+
+
+def test_setup_uses_what_an_earlier_kernel_fetched(remote, tmp_path):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    first = run_setup(remote, alone)
+    (alone / "token-or-span" / "mine").touch()
+    assert run_setup(remote, alone) == first
+    assert (alone / "token-or-span" / "mine").exists()
+
+
+@pytest.mark.parametrize("folder", ["notebooks", "."])
+def test_setup_beside_the_project_fetches_and_installs_nothing(remote, tmp_path, folder):
+    where, helpers = run_setup(remote, remote / folder)
+    assert where == str(remote / "notebooks")
+    assert helpers == str(remote / "helpers" / "__init__.py")
+    assert not (tmp_path / "asked").exists() and not (remote / "token-or-span").exists()
+
+
+# --- execution ---
+
+
+def test_executing_again_continues(project, tmp_path):
+    path, out = notebooks.FOLDER / "01_counts.ipynb", tmp_path / "out"
+    (notebooks.FOLDER / "00_first.ipynb").unlink()
+    count = "with open('count', 'a') as file:\n    file.write('x')"
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# Counts"), new_code_cell(count)]), path)
+    [(_, copy)] = notebooks.execute_all(out, key="a")
+    notebooks.execute_all(out, key="a")
+    assert (notebooks.FOLDER / "count").read_text() == "x", "kernels run in the notebooks' folder, once"
+    notebooks.execute_all(out, key="b")
+    assert (notebooks.FOLDER / "count").read_text() == "xx"
+    assert "Counts" in notebooks.to_html(copy).read_text(encoding="utf-8")
+
+
+def test_a_notebook_that_fails_is_named_with_its_cell_and_leaves_a_copy(project, tmp_path):
+    path = notebooks.paths()[0]
+    cells = [
+        new_code_cell("print('before')"),
+        new_code_cell("\nvalue = 1 / 0"),
+        new_code_cell("print('after')"),
+    ]
+    nbformat.write(new_notebook(cells=cells), path)
+    with pytest.raises(
+        notebooks.NotebookError, match=r"00_first.ipynb, cell In \[2\].*1 / 0.*ZeroDivisionError"
+    ):
+        notebooks.execute_all(tmp_path / "out", key="")
+    copy = tmp_path / "out" / path.name
+    assert "before" in copy.read_text() and notebooks.RECORD not in notebooks.read(copy).metadata
+
+
+def test_an_unknown_notebook_is_refused(project, tmp_path):
+    with pytest.raises(ValueError, match="09"):
+        notebooks.execute_all(tmp_path / "out", "", ["09"])
+
+
+def test_committed_outputs_last_and_match_their_code(project, tmp_path):
+    path = notebooks.paths()[0]
+    cells = [
+        new_markdown_cell("# First", metadata={"collapsed": True}),
+        new_code_cell(
+            "from tqdm.auto import tqdm\nfor _ in tqdm([1]):\n    pass", metadata={"tags": ["slow"]}
+        ),
+        new_code_cell("1 + 1"),
+    ]
+    nbformat.write(new_notebook(cells=cells), path)
+    [(path, copy)] = notebooks.execute_all(tmp_path / "out", key="")
+    assert notebooks.WIDGET in copy.read_text()
+    notebooks.commit(path, copy)
+    notebook = notebooks.read(path)
+    assert [cell.execution_count for cell in code(notebook)] == [1, 2]
+    assert [len(cell.outputs) for cell in code(notebook)] == [0, 1]
+    assert [cell.metadata for cell in notebook.cells] == [{}, {"tags": ["slow"]}, {}]
+    assert set(notebook.metadata) == {"kernelspec", "language_info", notebooks.RECORD}
+
+    notebook.cells[-1].source = "1 + 2"
+    nbformat.write(notebook, path)
+    assert notebook.metadata[notebooks.RECORD]["code_hash"] != notebooks.code_hash(notebook)
+    with pytest.raises(ValueError, match="execute it again"):
+        notebooks.commit(path, copy)
+
+
+def test_an_unreadable_notebook_is_named(tmp_path):
+    broken = tmp_path / "00_broken.ipynb"
+    broken.write_text("{")
+    with pytest.raises(ValueError, match="00_broken.ipynb is not a readable notebook"):
+        notebooks.read(broken)

@@ -1,0 +1,292 @@
+"""Tokenization: the vocabulary, packed rows, and tags on their way to wordpieces and back."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from itertools import groupby
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM
+
+from helpers import tokenization
+from helpers.settings import ROOT
+
+SENTENCE = "Anna Karenina of the Republic of Ångland's read a 2nd café-book , didn't she ? (Yes .)"
+WORDS = SENTENCE.split()
+TEXT = [" ".join(WORDS[k % len(WORDS)] for k in range(n, n + 20)) for n in range(300)]
+NAMES = ["O", "B-PER", "I-PER"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tokenization.train(TEXT, 200)
+
+
+# The vocabulary
+
+
+def test_special_tokens_come_first_and_case_and_accents_are_kept(tokenizer):
+    first = tokenizer.convert_ids_to_tokens(list(range(5)))
+    assert first == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert tokenizer.all_special_ids and set(tokenizer.all_special_ids) == set(range(5))
+    assert tokenizer.tokenize("Ångland café") == ["Ångland", "café"]
+    assert tokenizer.unk_token in tokenizer.tokenize("CAFÉ")  # É was never seen: not lower-cased to é
+    assert sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer)))
+    assert len(tokenizer) <= 200
+
+
+def test_the_same_text_gives_the_same_vocabulary_in_every_process(tmp_path):
+    program = (
+        "import json, sys; from helpers.tokenization import train;"
+        "print(json.dumps(train(json.load(open(sys.argv[1])), 300).get_vocab(), sort_keys=True))"
+    )
+    # Many characters that stand only inside words: their numbers are what chance would change.
+    text = TEXT + [f"{a}{b}{c}{a}" for a in "qwertzuiop" for b in "asdfghjkl" for c in "yxcvbnm"]
+    (tmp_path / "text.json").write_text(json.dumps(text))
+    digests = set()
+    for seed in "12":
+        run = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "text.json")],
+            env={**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"},
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        digests.add(hashlib.sha256(run.stdout).hexdigest())
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("text", [[], ["", "  "], ["\u0000\u0007"]])
+def test_a_text_without_words_trains_nothing(text):
+    with pytest.raises(ValueError, match="No words"):
+        tokenization.train(text, 200)
+
+
+def test_a_vocabulary_smaller_than_the_alphabet_is_refused():
+    with pytest.raises(ValueError, match="vocabulary_size=20 is too small"):
+        tokenization.train(TEXT, 20)
+
+
+def test_checkpoint_opens_with_the_auto_classes(tokenizer, tmp_path):
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        max_position_embeddings=16,
+    )
+    BertForMaskedLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    opened = AutoTokenizer.from_pretrained(tmp_path)
+    batch = opened("Anna [MASK] didn't", return_tensors="pt")
+    assert (
+        batch["input_ids"].tolist()
+        == tokenizer("Anna [MASK] didn't", return_tensors="pt")["input_ids"].tolist()
+    )
+    assert opened.mask_token_id in batch["input_ids"]
+    assert opened.get_vocab() == tokenizer.get_vocab()
+    logits = AutoModelForMaskedLM.from_pretrained(tmp_path)(**batch).logits
+    assert logits.shape == (*batch["input_ids"].shape, len(tokenizer))
+
+
+# Packing
+
+
+def by_the_book(text, tokenizer, length):
+    """The packing written out one piece at a time, with the tokenizer's own word numbers."""
+    stream = []
+    for number, line in enumerate(text):
+        encoding = tokenizer(line, add_special_tokens=False, split_special_tokens=True)
+        if encoding["input_ids"]:
+            stream += [
+                (i, (number, w)) for i, w in zip(encoding["input_ids"], encoding.word_ids(), strict=True)
+            ]
+            stream.append((tokenizer.sep_token_id, None))
+    rows = []
+    for start in range(0, len(stream) - length + 2, length - 1):
+        cut = [(tokenizer.cls_token_id, None), *stream[start : start + length - 1]]
+        words, ids = -1, []
+        for word, group in groupby(word for _, word in cut):
+            words += word is not None
+            ids += [-1 if word is None else words] * len(list(group))
+        rows.append(([i for i, _ in cut], ids))
+    return rows
+
+
+def test_packing_equals_the_slow_way(tokenizer):
+    odd = [
+        "",
+        "   ",
+        "tab\there nb\u00a0sp",
+        "a [SEP] b [MASK] c",
+        "国 Anna国",
+        "one",
+        "\u0007x un\u00adsoft ##s",
+    ]
+    text = TEXT[:20] + odd + TEXT[:3]
+    for length in (3, 7, 32):
+        blocks = tokenization.pack(text, tokenizer, length)
+        expected = by_the_book(text, tokenizer, length)
+        assert blocks.input_ids.tolist() == [ids for ids, _ in expected]
+        assert blocks.word_ids.tolist() == [words for _, words in expected]
+
+
+def test_rows_are_full_and_count_their_words(tokenizer):
+    blocks = tokenization.pack(iter(TEXT), tokenizer, 16)
+    assert blocks.input_ids.dtype == blocks.word_ids.dtype == torch.int64
+    assert blocks.input_ids.shape == blocks.word_ids.shape
+    assert (blocks.input_ids[:, 0] == tokenizer.cls_token_id).all()
+    assert not (blocks.input_ids == tokenizer.pad_token_id).any()
+    special = (blocks.input_ids == tokenizer.cls_token_id) | (blocks.input_ids == tokenizer.sep_token_id)
+    assert torch.equal(blocks.word_ids == -1, special)
+    for row in blocks.word_ids:
+        words = row[row >= 0]
+        assert words[0] == 0 and set((words[1:] - words[:-1]).tolist()) <= {0, 1}
+    assert blocks.word_ids.max() > 0
+
+
+def test_a_text_too_short_is_refused(tokenizer):
+    with pytest.raises(ValueError, match="too short"):
+        tokenization.pack(["Anna read"], tokenizer, 64)
+    with pytest.raises(ValueError, match="too short"):
+        tokenization.pack([], tokenizer, 64)
+    rows = len(tokenization.pack(TEXT, tokenizer, 64).input_ids)
+    assert len(tokenization.pack(TEXT, tokenizer, 64, minimum_rows=rows).input_ids) == rows
+    with pytest.raises(ValueError, match=f"fills {rows} rows of 64 pieces, and at least {rows + 1}"):
+        tokenization.pack(TEXT, tokenizer, 64, minimum_rows=rows + 1)
+    with pytest.raises(ValueError, match="length=2"):
+        tokenization.pack(TEXT, tokenizer, 2)
+
+
+def test_packing_is_fast(tokenizer):
+    lines = [f"{line} {k}" for k, line in enumerate(TEXT * 334)]  # 100,200 lines of 21 words
+    start = time.perf_counter()
+    tokenization.pack(lines, tokenizer, 64)
+    assert time.perf_counter() - start < 10
+
+
+# Labels
+
+
+def test_first_piece_carries_the_tag(tokenizer):
+    assert tokenization.label_pieces([7, 8], [None, 0, 0, 1, None]) == [-100, 7, -100, 8, -100]
+    assert tokenization.label_pieces([7, 8, 9], [-1, 0, 2, 2, -1, -1]) == [-100, 7, 9, -100, -100, -100]
+    words, tags = ["Anna", "reader", "of"], [1, 2, 0]
+    encoding = tokenizer(words, is_split_into_words=True)
+    labels = tokenization.label_pieces(tags, encoding.word_ids())
+    assert len(labels) == len(encoding["input_ids"]) > 5
+    assert [label for label in labels if label != -100] == tags
+
+
+def test_short_sentences_fill_one_padded_row_each(tokenizer):
+    sentences, tags = [["Anna", "read"], ["the", "Republic", "of", "Ångland's"]], [[1, 0], [0, 1, 2, 2]]
+    windows = tokenization.encode(sentences, tags, tokenizer, 64)
+    assert windows.input_ids.shape[0] == 2 and windows.input_ids.shape[1] < 64  # trimmed to the longest
+    expected = tokenizer(sentences, is_split_into_words=True, padding=True, return_tensors="pt")
+    assert torch.equal(windows.input_ids, expected["input_ids"])
+    assert torch.equal(windows.attention_mask, expected["attention_mask"])
+    for row, sentence_tags in enumerate(tags):
+        labels = tokenization.label_pieces(sentence_tags, expected.word_ids(row))
+        assert windows.labels[row].tolist() == labels
+    assert torch.equal(windows.labels != -100, windows.word >= 0)
+    assert torch.equal(windows.sentence >= 0, windows.word >= 0)
+
+
+def scored(windows):
+    at = windows.word >= 0
+    return list(zip(windows.sentence[at].tolist(), windows.word[at].tolist(), strict=True))
+
+
+@given(
+    lengths=st.lists(st.integers(0, 60), min_size=1, max_size=5),
+    length=st.integers(3, 40),
+    choice=st.randoms(use_true_random=False),
+)
+def test_each_word_is_scored_once_and_gold_comes_back(tokenizer, lengths, length, choice):
+    odd = [*WORDS, "unforeseeable", "\u0007"]
+    sentences = [[choice.choice(odd) for _ in range(n)] for n in lengths]
+    tags = [[choice.randrange(3) for _ in sentence] for sentence in sentences]
+    windows = tokenization.encode(sentences, tags, tokenizer, length)
+    assert windows.input_ids.shape[1] <= length
+    with_pieces = [
+        (s, w) for s, words in enumerate(sentences) for w, word in enumerate(words) if word != "\u0007"
+    ]
+    assert sorted(scored(windows)) == with_pieces
+    # Each scored position holds the first piece of its word.
+    first_piece = {word: tokenizer(word, add_special_tokens=False)["input_ids"][:1] for word in odd}
+    at = windows.word >= 0
+    pieces = windows.input_ids[at].tolist()
+    assert [[p] for p in pieces] == [first_piece[sentences[s][w]] for s, w in scored(windows)]
+    gold = [
+        [NAMES[t] if word != "\u0007" else "O" for word, t in zip(*pair, strict=True)]
+        for pair in zip(sentences, tags, strict=True)
+    ]
+    assert tokenization.decode(windows, windows.labels, sentences, NAMES) == gold
+
+
+def test_a_sentence_of_500_words_loses_no_entity_and_no_context(tokenizer):
+    sentence = [WORDS[k % len(WORDS)] for k in range(500)]
+    tags = [[1, 2, 2, 0][k % 4] for k in range(500)]
+    windows = tokenization.encode([sentence], [tags], tokenizer, 64)
+    assert len(windows.input_ids) > 8
+    decoded = tokenization.decode(windows, windows.labels, [sentence], NAMES)[0]
+    assert decoded == [NAMES[t] for t in tags]
+    assert decoded.count("B-PER") == 125
+    # Inside the sentence, a scored word sees at least a quarter of a window on each side.
+    columns = [
+        (row, *columns.nonzero().flatten()[[0, -1]].tolist()) for row, columns in enumerate(windows.word >= 0)
+    ]
+    assert all(first - 1 >= 62 // 4 - 3 for row, first, _ in columns if row > 0)
+    assert all(62 - last >= 62 // 4 for row, _, last in columns if row < len(columns) - 1)
+
+
+def test_a_word_longer_than_a_window_is_scored_once(tokenizer):
+    giant = "didn" + "xyz".replace("xyz", "dea") * 30  # fewer than 100 characters: pieces, not [UNK]
+    sentences = [["Anna", giant, "read"]]
+    assert len(tokenizer(giant)["input_ids"]) > 16 + 2
+    windows = tokenization.encode(sentences, [[1, 2, 0]], tokenizer, 16)
+    assert sorted(scored(windows)) == [(0, 0), (0, 1), (0, 2)]
+    assert tokenization.decode(windows, windows.labels, sentences, NAMES) == [["B-PER", "I-PER", "O"]]
+
+
+def test_words_without_pieces_and_empty_sentences_are_tagged_o(tokenizer):
+    sentences = [["\u0007", "Anna", "\u200b"], [], ["\u0007"]]
+    windows = tokenization.encode(sentences, [[1, 1, 1], [], [1]], tokenizer, 16)
+    assert tokenization.decode(windows, windows.labels, sentences, NAMES) == [["O", "B-PER", "O"], [], ["O"]]
+
+
+def test_unlabelled_sentences_can_be_decoded(tokenizer):
+    windows = tokenization.encode([WORDS], None, tokenizer, 16)
+    assert (windows.labels == -100).all() and len(scored(windows)) == len(WORDS)
+    predictions = torch.full_like(windows.input_ids, 2)
+    # An I- without its B- is the model's fault, and scoring must see it.
+    assert tokenization.decode(windows, predictions, [WORDS], NAMES) == [["I-PER"] * len(WORDS)]
+
+
+def test_special_tokens_written_in_a_sentence_are_words(tokenizer):
+    windows = tokenization.encode([["Anna", "[MASK]", "[SEP]"]], None, tokenizer, 64)
+    assert tokenizer.mask_token_id not in windows.input_ids
+    assert (windows.input_ids == tokenizer.sep_token_id).sum() == 1
+    assert len(scored(windows)) == 3
+
+
+def test_bad_calls_are_refused(tokenizer):
+    with pytest.raises(ValueError, match="Sentence 1 has 2 words but 1 tags"):
+        tokenization.encode([["a"], ["a", "b"]], [[0], [0]], tokenizer, 16)
+    with pytest.raises(ValueError, match="length=2"):
+        tokenization.encode([["a"]], None, tokenizer, 2)
+
+
+def test_encoding_is_fast(tokenizer):
+    sentences = [line.split() for line in TEXT * 7][:2000]
+    start = time.perf_counter()
+    windows = tokenization.encode(sentences, [[0] * 20] * 2000, tokenizer, 64)
+    tokenization.decode(windows, windows.labels, sentences, NAMES)
+    assert time.perf_counter() - start < 3  # 0.3 s on an idle core
