@@ -128,7 +128,7 @@ def _figure(paragraphs: list, legend: list[str], title: str) -> Figure:
     step = LINE if any(mentions for _, _, mentions in paragraphs) else TIGHT_LINE
     header = (24 if title else 0) + (32 if legend else 0)
     height = header + line * step + 4
-    figure = plt.figure(figsize=(WIDTH / 72, height / 72))
+    figure = plt.figure(figsize=(WIDTH / 72, height / 72), layout="none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))  # y grows downwards, like text
     axes.axis("off")

@@ -274,12 +274,13 @@ def _tokens_trained(settings: Settings) -> int:
 def cells(settings: Settings, arm: str) -> list[tuple[int, int, int]]:
     """What is fine-tuned for an arm: (tokens seen, labelled sentences, subset).
 
-    The core cell and the other budgets are scored on several labelled subsets, the other sizes on one.
+    The core cell is scored on several labelled subsets; the slices through it, which move one factor, on one.
     """
     scale = settings.scale
-    budgets = (0,) if arm == "none" else scale.tokens
-    core = [(tokens, scale.core_sentences, subset) for tokens in budgets for subset in range(scale.subsets)]
-    return core + [(budgets[-1], n, 0) for n in scale.labelled_sentences if n != scale.core_sentences]
+    *smaller, largest = (0,) if arm == "none" else scale.tokens
+    core = [(largest, scale.core_sentences, subset) for subset in range(scale.subsets)]
+    budgets = [(tokens, scale.core_sentences, 0) for tokens in smaller]
+    return core + budgets + [(largest, n, 0) for n in scale.labelled_sentences if n != scale.core_sentences]
 
 
 # --- one arm of one replicate ----------------------------------------------------------------------

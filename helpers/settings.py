@@ -17,12 +17,12 @@ class WorldSettings:
     sentences: int = 50_000  # unlabelled text
     train: int = 400  # labelled sentences to draw the labelled subsets from
     dev: int = 200
-    test: int = 4_000
-    invented_words: int = 200  # of each kind: given names, surnames, places, companies
-    shared_words: float = 0.2  # share of them that serves as all four
-    names: int = 120  # of each type and length; some come out twice and count once
-    predictability: float = 0.7  # how well the words of a name foretell each other
-    context: float = 0.9  # how often the words around a name give its type away
+    test: int = 3_200
+    invented_words: int = 200  # of each kind: given names, surnames, places, companies, feasts
+    shared_words: float = 0.08  # share of them that serves as all of these
+    names: int = 100  # of each type and length; some come out twice and count once
+    predictability: float = 0.9  # how well the words of a name foretell each other
+    context: float = 0.95  # how often the words around a name give its type away
     length: float = 0.5  # 0: names are mostly one word; 1: mostly long; 0.5: as in Wikipedia
 
 
@@ -105,7 +105,7 @@ SCALES = {
         model=ModelSettings(vocabulary_size=800, hidden_size=32),
         finetuning=FinetuningSettings(steps=10),
     ),
-    "laptop": Scale(name="laptop", replicates=8, minutes=15, tokens=(1_000_000, 2_000_000)),
+    "laptop": Scale(name="laptop", replicates=8, minutes=15, tokens=(1_500_000, 4_500_000)),
     "gpu": Scale(
         name="gpu",
         replicates=20,

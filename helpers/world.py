@@ -15,7 +15,7 @@ from helpers.settings import ROOT, WorldSettings
 
 FOLDER = ROOT / "data" / "world"
 TYPES = ("PER", "LOC", "ORG", "WORK", "EVENT")
-INVENTED = ("given", "surname", "place", "stem")  # stems are company names
+INVENTED = ("given", "surname", "place", "stem", "feast")  # stems are company names
 NEW_NAMES = 0.15  # share of mentions whose name is made up on the spot, and mostly never comes again
 ZIPF_OFFSET = 3  # the name of rank r (from 0) is mentioned in proportion to 1 / (r + offset)
 PLAIN_CLAUSES = 0.08  # share of clauses without a name

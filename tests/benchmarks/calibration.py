@@ -101,7 +101,8 @@ def main() -> None:
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    base = replace(settings.SCALES["laptop"], tokens=(2_000_000,), labelled_sentences=(100,))
+    base = settings.SCALES["laptop"]
+    base = replace(base, tokens=base.tokens[-1:], labelled_sentences=(base.core_sentences,))
     for change in options.set:
         base = varied(base, change)
     lines = [("as it stands", base)]
