@@ -33,7 +33,7 @@ from helpers.pretraining import pretrain
 from helpers.settings import ROOT, PretrainingSettings, Settings
 
 REFERENCE = ROOT / "data" / "reference" / "results.csv"
-PREPARING = ("settings", "world", "corpora", "tokenization")  # modules that decide what a replicate is
+PREPARING = ("world", "corpora", "tokenization")  # modules that decide what a replicate is
 TRAINING = (*PREPARING, "masking", "model", "pretraining")
 SCORING = (*TRAINING, "finetuning", "scoring", "experiment")
 NOTEBOOK_MINUTES = 2.5  # of a run's minutes, what executing the eight notebooks takes
