@@ -1,0 +1,145 @@
+"""Artifacts: made once, never half-written, made again when damaged, found by their key."""
+
+import json
+import multiprocessing
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from helpers import artifacts
+from helpers.artifacts import build, exists, is_whole, source_hash
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path) -> Path:
+    monkeypatch.setattr(artifacts, "FOLDER", tmp_path / "artifacts")
+    return tmp_path / "artifacts"
+
+
+class Maker:
+    """Writes two files, one in a folder of its own, and counts how often it was asked."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, place: Path) -> None:
+        self.calls += 1
+        (place / "inner").mkdir()
+        (place / "weights.bin").write_bytes(bytes(range(256)))
+        (place / "inner" / "text.txt").write_text("words", encoding="utf-8")
+
+
+def test_it_is_built_once(folder):
+    make = Maker()
+    assert not exists("thing", {"size": 1})
+    first = build("thing", {"size": 1}, make)
+    assert exists("thing", {"size": 1}) and is_whole(first)
+    assert first.parent == folder and first.name.startswith("thing-")
+    before = (first / "weights.bin").stat().st_mtime_ns
+    assert build("thing", {"size": 1}, make) == first
+    assert make.calls == 1
+    assert (first / "weights.bin").stat().st_mtime_ns == before
+    assert set(json.loads((first / "manifest.json").read_text())) == {"weights.bin", "inner/text.txt"}
+
+
+def slow_build(folder: Path, log: Path, start) -> None:
+    artifacts.FOLDER = folder
+
+    def make(place: Path) -> None:
+        with log.open("a") as file:
+            file.write("made\n")
+        time.sleep(0.3)
+        (place / "file").write_text("whole")
+
+    start.wait()
+    assert (artifacts.build("thing", 1, make) / "file").read_text() == "whole"
+
+
+def test_two_processes_at_once_build_once(folder, tmp_path):
+    context = multiprocessing.get_context("fork")  # quick: nothing is imported again
+    start = context.Event()
+    log = tmp_path / "log"
+    processes = [context.Process(target=slow_build, args=(folder, log, start)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    start.set()
+    for process in processes:
+        process.join(20)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert log.read_text() == "made\n"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_nothing(folder, error):
+    def fail(place: Path) -> None:
+        (place / "half").write_text("half")
+        raise error("stopped")
+
+    with pytest.raises(error, match="stopped"):
+        build("thing", 1, fail)
+    assert not exists("thing", 1)
+    assert [path.suffix for path in folder.iterdir()] in ([], [".lock"])
+    make = Maker()
+    assert is_whole(build("thing", 1, make)) and make.calls == 1  # and the lock is free again
+
+
+def flip_a_byte(place: Path) -> None:
+    data = bytearray((place / "weights.bin").read_bytes())
+    data[100] ^= 1
+    (place / "weights.bin").write_bytes(data)
+
+
+def remove_a_file(place: Path) -> None:
+    (place / "inner" / "text.txt").unlink()
+
+
+def add_a_file(place: Path) -> None:
+    (place / "more").write_text("more")
+
+
+def cut_the_manifest(place: Path) -> None:
+    (place / "manifest.json").write_text('{"weights.bin": "12')
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, remove_a_file, add_a_file, cut_the_manifest])
+def test_damage_is_seen_and_made_again(damage):
+    make = Maker()
+    place = build("thing", 1, make)
+    damage(place)
+    assert not is_whole(place)
+    assert build("thing", 1, make) == place and make.calls == 2
+    assert is_whole(place)
+    assert (place / "weights.bin").read_bytes() == bytes(range(256)) and not (place / "more").exists()
+
+
+@dataclass(frozen=True)
+class Key:
+    size: int
+    name: str = "a"
+
+
+def test_the_key_decides_the_folder():
+    make = Maker()
+    keys = [{"a": 1, "b": 2}, {"a": 1, "b": 3}, {"a": 2, "b": 1}, (1, 2), (2, 1), Key(1), Key(2), Key(1, "b")]
+    folders = [build("thing", key, make) for key in keys]
+    assert len(set(folders)) == len(keys) == make.calls
+    assert build("other", keys[0], make) not in folders  # the kind counts too
+
+
+def test_the_order_in_which_a_key_is_written_does_not_count():
+    make = Maker()
+    assert build("thing", {"a": 1, "b": 2}, make) == build("thing", {"b": 2, "a": 1}, make)
+    assert build("thing", Key(1), make) == build("thing", Key(name="a", size=1), make)
+    assert make.calls == 2
+
+
+def test_source_hash_follows_the_code(monkeypatch, tmp_path):
+    (tmp_path / "helpers").mkdir()
+    for name, code in (("one", "a = 1"), ("two", "b = 2")):
+        (tmp_path / "helpers" / f"{name}.py").write_text(code)
+    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    before, both = source_hash("one"), source_hash("one", "two")
+    (tmp_path / "helpers" / "two.py").write_text("b = 3")
+    assert source_hash("one") == before and source_hash("one", "two") != both

@@ -1,0 +1,113 @@
+"""Fine-tuning on a task that can be learnt by heart, and prediction."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from helpers import model
+from helpers.finetuning import finetune, predict
+from helpers.settings import FinetuningSettings, ModelSettings
+from helpers.tokenization import Windows
+
+TAGS = ["O", "B-PER", "I-PER"]
+TINY = ModelSettings(vocabulary_size=40, length=16, hidden_size=16, layers=1, heads=2)
+RUN = FinetuningSettings(steps=250, batch_size=8, learning_rate=1e-2, seed=1)
+
+
+@pytest.fixture(scope="module")
+def windows() -> Windows:
+    """60 sentences of 3 to 13 words, [CLS] and [SEP] around them, one piece a word.
+
+    A word from 30 is a name: B-PER, or I-PER after another name. So the tag takes the word and its neighbour.
+    """
+    draw = torch.Generator().manual_seed(0)
+    shape = (60, 15)
+    input_ids = torch.zeros(shape, dtype=torch.long)
+    attention_mask, labels = torch.zeros_like(input_ids), torch.full(shape, -100)
+    for row in range(60):
+        count = int(torch.randint(3, 14, (), generator=draw))
+        words = torch.randint(20, 40, (count,), generator=draw)
+        name = words >= 30
+        after_name = torch.cat([torch.tensor([False]), name[:-1]])
+        input_ids[row, : count + 2] = torch.cat([torch.tensor([2]), words, torch.tensor([3])])
+        attention_mask[row, : count + 2] = 1
+        labels[row, 1 : count + 1] = name.long() + (name & after_name).long()
+    return Windows(input_ids, attention_mask, labels, labels, labels)
+
+
+@pytest.fixture(scope="module")
+def pretrained():
+    return model.build(TINY, seed=0)
+
+
+@pytest.fixture(scope="module")
+def tagger(pretrained, windows):
+    return finetune(pretrained, windows, TAGS, RUN)
+
+
+def test_it_learns_a_task(tagger, windows):
+    scored = windows.labels != -100
+    right = (predict(tagger, windows) == windows.labels)[scored].float().mean().item()
+    most_frequent = windows.labels[scored].bincount().max().item() / scored.sum().item()
+    assert most_frequent < 0.6
+    assert right > 0.95
+    assert not tagger.training and tagger.config.id2label == dict(enumerate(TAGS))
+
+
+def test_the_source_is_not_changed(pretrained, windows):
+    before = {name: weights.clone() for name, weights in pretrained.state_dict().items()}
+    mode = pretrained.training
+    tagger = finetune(pretrained, windows, TAGS, replace(RUN, steps=3))
+    assert pretrained.training is mode
+    for name, weights in pretrained.state_dict().items():
+        assert torch.equal(weights, before[name])
+    word = tagger.bert.embeddings.word_embeddings.weight
+    assert not torch.equal(word, before["bert.embeddings.word_embeddings.weight"])  # the encoder learns too
+
+
+def test_the_seed_decides_everything(pretrained, windows):
+    torch.manual_seed(5)
+    state = torch.random.get_rng_state()
+    one = finetune(pretrained, windows, TAGS, replace(RUN, steps=6))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.manual_seed(6)
+    same = finetune(pretrained, windows, TAGS, replace(RUN, steps=6))
+    other = finetune(pretrained, windows, TAGS, replace(RUN, steps=6, seed=2))
+    for name, weights in one.state_dict().items():
+        assert torch.equal(weights, same.state_dict()[name])
+    assert not torch.equal(one.classifier.weight, other.classifier.weight)
+
+
+def test_tokens_that_are_not_labelled_do_not_count(pretrained, windows):
+    """Padding and its ids change nothing: the rows are cut, and what is left is attended to by nobody."""
+    noisy = torch.where(windows.attention_mask == 1, windows.input_ids, 39)
+    other = replace(windows, input_ids=noisy)
+    one, two = (
+        finetune(pretrained, rows, TAGS, replace(RUN, steps=3)).classifier.weight for rows in (windows, other)
+    )
+    torch.testing.assert_close(one, two)
+
+
+def test_predictions_do_not_depend_on_the_batch_size(tagger, windows):
+    one_by_one, together = (predict(tagger, windows, batch_size=size) for size in (1, 64))
+    # Padding changes float32 sums in the seventh digit; no two tags of these rows are that close.
+    pieces = windows.attention_mask == 1
+    assert torch.equal(one_by_one[pieces], together[pieces])
+    assert one_by_one.shape == windows.input_ids.shape
+    assert len(one_by_one[pieces].unique()) == 3
+
+
+def test_predictions_are_those_of_the_model_row_by_row(tagger, windows):
+    predictions = predict(tagger, windows)
+    for row in (0, 17, 59):
+        length = int(windows.attention_mask[row].sum())
+        logits = tagger(windows.input_ids[row : row + 1, :length]).logits
+        assert torch.equal(predictions[row, :length], logits.argmax(-1)[0])
+
+
+def test_bfloat16(pretrained, windows):
+    tagger = finetune(pretrained, windows, TAGS, replace(RUN, steps=60), "bfloat16")
+    scored = windows.labels != -100
+    right = (predict(tagger, windows, "bfloat16") == windows.labels)[scored].float().mean().item()
+    assert right > 0.8

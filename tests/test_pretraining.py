@@ -1,0 +1,188 @@
+"""Pre-training: the learning rate, the order of rows, budgets as branches, and a loss that falls."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM
+
+from helpers import model, pretraining
+from helpers.pretraining import learning_rate, pretrain, row_order
+from helpers.settings import ModelSettings, PretrainingSettings
+from helpers.tokenization import Blocks
+
+TINY = ModelSettings(vocabulary_size=30, length=16, hidden_size=16, layers=1, heads=2)
+RUN = PretrainingSettings(batch_size=8, learning_rate=3e-3, warmup=0.1, cooldown=0.25, seed=7)
+STEP = 8 * 16  # tokens
+
+
+@pytest.fixture(scope="module")
+def blocks() -> Blocks:
+    """Rows that count upwards: [CLS] n n+1 n+2 …, so that a hidden token can be told from its neighbours."""
+    starts = torch.randint(0, 25, (50, 1), generator=torch.Generator().manual_seed(0))
+    counting = (starts + torch.arange(15)) % 25 + 5
+    input_ids = torch.cat([torch.full((50, 1), 2), counting], dim=1)
+    word_ids = torch.cat([torch.tensor([-1]), torch.arange(15)]).expand(50, 16)
+    return Blocks(input_ids, word_ids.contiguous())
+
+
+def weights_of(bert) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in bert.parameters()])
+
+
+# The plan of a run
+
+
+def test_the_learning_rate_rises_stays_and_cools():
+    settings = PretrainingSettings(learning_rate=0.1, cooldown=0.2)
+    rates = [learning_rate(step, 100, settings, warmup=10) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.01 * step for step in range(1, 11)])
+    assert rates[9:81] == pytest.approx([0.1] * 72)
+    assert rates[80:] == pytest.approx([0.1 * left / 20 for left in range(20, 0, -1)])
+
+
+def test_a_shorter_run_has_the_same_rates_until_it_cools():
+    settings = PretrainingSettings(learning_rate=0.1, cooldown=0.2)
+    short, long = ([learning_rate(step, n, settings, 10) for step in range(n)] for n in (50, 100))
+    assert short[:40] == long[:40] and short[45] < long[45]
+
+
+def test_row_order_takes_all_rows_once_before_any_comes_again():
+    order = row_order(rows=10, steps=9, batch_size=4, seed=0)
+    assert order.shape == (9, 4)
+    flat = order.flatten().tolist()
+    for start in (0, 10, 20):
+        assert sorted(flat[start : start + 10]) == list(range(10))
+    assert len(set(flat[30:])) == 6
+    assert flat[:10] != flat[10:20]
+    assert torch.equal(order, row_order(10, 9, 4, 0)) and not torch.equal(order, row_order(10, 9, 4, 1))
+    assert torch.equal(row_order(10, 20, 4, 0)[:9], order)  # a longer run starts the same
+
+
+# Runs
+
+
+def seen_rows(monkeypatch, blocks, settings, budgets=(10 * STEP,)):
+    """What `mask` is given and gives at every step of a run: (input_ids, mask)."""
+    steps = []
+    real = pretraining.mask
+
+    def spy(input_ids, word_ids, strategy, **options):
+        masked = real(input_ids, word_ids, strategy, **options)
+        steps.append((strategy, input_ids.clone(), masked.labels != -100))
+        return masked
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "mask", spy)
+        list(pretrain(model.build(TINY, 0), blocks, settings, budgets))
+    return steps
+
+
+def test_two_arms_see_the_same_rows_at_the_same_step(monkeypatch, blocks):
+    token, span = (seen_rows(monkeypatch, blocks, replace(RUN, strategy=arm)) for arm in ("token", "span"))
+    assert len(token) == len(span) == 10
+    assert {step[0] for step in token} == {"token"} and {step[0] for step in span} == {"span"}
+    for (_, rows, hidden), (_, other_rows, other_hidden) in zip(token, span, strict=True):
+        assert torch.equal(rows, other_rows)
+        assert torch.equal(hidden.sum(1), other_hidden.sum(1)) and not torch.equal(hidden, other_hidden)
+    order = row_order(50, 10, 8, seed=7)
+    assert all(torch.equal(rows, blocks.input_ids[order[step]]) for step, (_, rows, _) in enumerate(token))
+
+
+def test_masks_never_repeat(monkeypatch, blocks):
+    one_batch = Blocks(blocks.input_ids[:8], blocks.word_ids[:8])  # every step sees the same eight rows
+    steps = seen_rows(monkeypatch, one_batch, RUN)
+    places = {}
+    for _, rows, hidden in steps:
+        for row, where in zip(rows.tolist(), hidden.tolist(), strict=True):
+            places.setdefault(tuple(row), set()).add(tuple(where))
+    # Two of 15 places: 105 ways. Ten draws without repetition would be luck (64%), half of them is not.
+    assert all(len(ways) > 5 for ways in places.values())
+
+
+@pytest.mark.parametrize("strategy", ["token", "whole_word", "span"])
+def test_the_loss_falls(blocks, strategy):
+    four_words = Blocks(
+        blocks.input_ids.where(blocks.word_ids < 0, 5 + blocks.input_ids % 4), blocks.word_ids
+    )
+    settings = replace(RUN, strategy=strategy)
+    (checkpoint,) = pretrain(model.build(TINY, 0), four_words, settings, (150 * STEP,))
+    losses = [loss for _, loss in checkpoint.losses]
+    # Of 30 entries all are as likely at first, ln 30 = 3.4; then it learns that there are four, ln 4 = 1.4.
+    assert losses[0] > 2.5 and losses[-1] < 1.6
+
+
+def test_every_budget_is_a_run_of_its_own(blocks):
+    """The trunk is shared; a branch is the run that only had this budget and the same warm-up."""
+    settings = replace(RUN, strategy="span")
+    both = list(pretrain(model.build(TINY, 0), blocks, settings, (12 * STEP, 24 * STEP)))
+    assert [checkpoint.tokens_seen for checkpoint in both] == [12 * STEP, 24 * STEP]
+    (large,) = pretrain(model.build(TINY, 0), blocks, settings, (24 * STEP,))
+    assert torch.equal(weights_of(both[1].model), weights_of(large.model))
+    # Warm-up is a share of the longest budget: 10% of 24 steps and 20% of 12 are two steps.
+    assert round(0.1 * 24) == round(0.2 * 12) == 2
+    (small,) = pretrain(model.build(TINY, 0), blocks, replace(settings, warmup=0.2), (12 * STEP,))
+    assert torch.equal(weights_of(both[0].model), weights_of(small.model))
+    assert not torch.equal(weights_of(both[0].model), weights_of(both[1].model))
+
+
+def test_a_run_is_one_plain_loop(blocks):
+    """Nothing is lost at the branch: one model, one AdamW, BERT's own dense loss, from step to step."""
+    (checkpoint,) = pretrain(model.build(TINY, 0), blocks, RUN, (20 * STEP,))
+    bert, order, generator = model.build(TINY, 0), row_order(50, 20, 8, RUN.seed), torch.Generator()
+    optimizer = torch.optim.AdamW(bert.parameters(), weight_decay=RUN.weight_decay)
+    for step in range(20):
+        rows, words = blocks.input_ids[order[step]], blocks.word_ids[order[step]]
+        generator.manual_seed(RUN.seed * 1_000_003 + step)
+        masked = pretraining.mask(
+            *(rows, words, "token"),
+            **{"mask_token_id": 4, "vocab_size": 30, "special_ids": range(5), "generator": generator},
+        )
+        optimizer.zero_grad()
+        bert(masked.inputs, labels=masked.labels).loss.backward()
+        optimizer.param_groups[0]["lr"] = 3e-3 * min(1, (step + 1) / 2, (20 - step) / 5)
+        optimizer.step()
+    # Adam divides by the size of a gradient, so a rounding error in a tiny one is seen: a step is 3e-3.
+    assert (weights_of(checkpoint.model) - weights_of(bert)).abs().max() < 1e-4
+
+
+def test_the_same_seed_gives_the_same_model_and_another_does_not(blocks):
+    one, same, other = (
+        weights_of(next(pretrain(model.build(TINY, 0), blocks, settings, (5 * STEP,))).model)
+        for settings in (RUN, RUN, replace(RUN, seed=8))
+    )
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_losses_and_progress_count_tokens(blocks):
+    ticks = []
+    small, large = pretrain(model.build(TINY, 0), blocks, RUN, (40 * STEP, 60 * STEP), progress=ticks.append)
+    for checkpoint, budget in ((small, 40), (large, 60)):
+        seen = [tokens for tokens, _ in checkpoint.losses]
+        assert all(a < b for a, b in pairwise(seen)) and seen[-1] == budget * STEP
+    assert [tokens for tokens, _ in small.losses] == [20 * STEP, 30 * STEP, 40 * STEP]  # 30: cooling starts
+    # 60 steps, and the ten over which the smaller budget cools.
+    assert sum(ticks) == 70 * STEP and set(ticks) == {STEP}
+
+
+def test_a_checkpoint_opens_as_any_masked_lm(blocks, tmp_path):
+    (checkpoint,) = pretrain(model.build(TINY, 0), blocks, RUN, (4 * STEP,))
+    checkpoint.model.save_pretrained(tmp_path)
+    opened = AutoModelForMaskedLM.from_pretrained(tmp_path, attn_implementation="eager")
+    inputs = blocks.input_ids[:3]
+    torch.testing.assert_close(opened(inputs).logits, checkpoint.model(inputs).logits)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(blocks):
+    broken = model.build(TINY, 0)
+    with torch.no_grad():
+        broken.cls.predictions.bias[7] = float("nan")
+    with pytest.raises(FloatingPointError, match="the loss is nan at step .*learning_rate or float32"):
+        list(pretrain(broken, blocks, RUN, (5 * STEP,)))
+
+
+def test_bfloat16_learns_too(blocks):
+    (checkpoint,) = pretrain(model.build(TINY, 0), blocks, RUN, (60 * STEP,), dtype="bfloat16")
+    assert checkpoint.losses[-1][1] < checkpoint.losses[0][1]
+    assert {parameter.dtype for parameter in checkpoint.model.parameters()} == {torch.float32}

@@ -1,0 +1,137 @@
+"""Settings: the scales, and that nothing else reads the environment."""
+
+import ast
+import os
+from dataclasses import FrozenInstanceError
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from helpers.settings import ROOT, SCALES, choose, from_environment, versions
+
+VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_default_is_laptop_on_the_world():
+    settings = from_environment()
+    assert settings == choose()
+    assert (settings.scale, settings.corpus, settings.text) == (SCALES["laptop"], "world", ())
+    assert settings.out == ROOT / "data" / "runs" / "laptop"
+
+
+def test_the_environment_chooses(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCALE", "smoke")
+    monkeypatch.setenv("CORPUS", str(tmp_path / "conll"))
+    monkeypatch.setenv("TEXT", os.pathsep.join(["a.txt", "b.txt", ""]))
+    monkeypatch.setenv("OUT", str(tmp_path / "out"))
+    settings = from_environment()
+    assert settings.scale is SCALES["smoke"]
+    assert settings.corpus == str(tmp_path / "conll")
+    assert settings.text == ("a.txt", "b.txt")
+    assert settings.out == tmp_path / "out"
+
+
+def test_empty_variables_count_as_none(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+    assert from_environment() == choose()
+
+
+def test_only_four_variables_are_read(monkeypatch):
+    asked = []
+
+    class Spy(dict):
+        def get(self, name, default=None):
+            asked.append(name)
+            return default
+
+        def __getitem__(self, name):
+            asked.append(name)
+            raise KeyError(name)
+
+        def __contains__(self, name):
+            asked.append(name)
+            return False
+
+    monkeypatch.setattr("helpers.settings.os.environ", Spy())
+    from_environment()
+    monkeypatch.undo()
+    assert sorted(set(asked)) == sorted(VARIABLES)
+
+
+def environment_uses(path: Path) -> set[str]:
+    """Names by which a module gets at the environment."""
+    names = {"environ", "environb", "getenv", "putenv", "unsetenv"}
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in names:
+            found.add(node.attr)
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            found |= names & {alias.name for alias in node.names}
+    return found
+
+
+def test_no_other_module_reads_the_environment():
+    users = {path.name for path in (ROOT / "helpers").glob("*.py") if environment_uses(path)}
+    assert users == {"settings.py", "__main__.py"}
+    # The command line sets variables for the kernels of the notebooks, and reads none.
+    tree = ast.parse((ROOT / "helpers" / "__main__.py").read_text(encoding="utf-8"))
+    written = {
+        target.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Subscript)
+    }
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "environ"]
+    assert uses and all(use in written for use in uses)
+
+
+def test_an_unknown_scale_names_the_ones_there_are(monkeypatch):
+    with pytest.raises(ValueError, match="SCALE is 'huge'; choose one of smoke, laptop, gpu"):
+        choose("huge")
+    monkeypatch.setenv("SCALE", "Laptop")
+    with pytest.raises(ValueError, match="SCALE is 'Laptop'"):
+        from_environment()
+
+
+def test_where_results_go(tmp_path):
+    assert choose("smoke").out == ROOT / "data" / "runs" / "smoke"
+    assert choose("smoke", str(tmp_path / "conll")).out == ROOT / "data" / "runs" / "smoke-conll"
+    assert choose("smoke", out=tmp_path / "a" / ".." / "b").out == tmp_path / "b"
+    assert choose("smoke", out="here").out.is_absolute()  # notebooks run in another folder
+
+
+def test_settings_cannot_be_changed_and_can_be_keys():
+    settings = choose("smoke")
+    with pytest.raises(FrozenInstanceError):
+        settings.corpus = "other"
+    assert hash(settings) == hash(choose("smoke"))
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+def test_every_scale_is_consistent(scale):
+    assert SCALES[scale.name] is scale
+    assert list(scale.tokens) == sorted(set(scale.tokens))
+    assert scale.core_sentences in scale.labelled_sentences
+    assert max(scale.labelled_sentences) <= scale.world.train
+    assert scale.model.hidden_size % scale.model.heads == 0
+    assert scale.replicates >= 1 and scale.subsets >= 1 and scale.minutes > 0
+    assert {"none", "token", "span"} <= set(scale.arms) <= {"none", "token", "whole_word", "span"}
+    # More steps than the warm-up, in the smallest budget too.
+    steps = [tokens / (scale.pretraining.batch_size * scale.model.length) for tokens in scale.tokens]
+    assert scale.pretraining.warmup * steps[-1] < (1 - scale.pretraining.cooldown) * steps[0]
+
+
+def test_versions_are_those_installed():
+    line = versions()
+    assert "\n" not in line and line.startswith("Python 3.")
+    for package in ("torch", "transformers", "datasets", "seqeval", "numpy", "pandas", "matplotlib"):
+        assert f"{package} {version(package)}" in line
