@@ -74,8 +74,9 @@ def span_units(
     """Runs of words: a candidate span starts at every word, its length drawn from a geometric distribution.
 
     Candidates also start up to `longest` − 1 words before the text between two special tokens, so that its
-    first word is as likely to be hidden as any other; of those, only the part inside the text counts. For
-    this, every special token leaves a gap of that many places, and no span can reach across it.
+    first words are not starved; of those, only the part inside the text counts. For this, every special
+    token leaves a gap of that many places, and no span can reach across it. The first word is in fact hidden
+    15 to 19% more often than the average, since the unit that the budget cuts keeps its beginning.
 
     Args:
         words: `[batch, length]`, the number of each token's word within its row, from 0.
