@@ -64,7 +64,7 @@ def predict(
 ) -> torch.Tensor:
     """The tag number that the model scores highest at every position, `[windows, width]`.
 
-    Rows are taken in order of length, so that little of a batch is padding; what stands in padding means nothing.
+    Rows are taken in order of length, so that little of a batch is padding; values in padding mean nothing.
     """
     predictions = torch.zeros_like(windows.input_ids)
     lengths = windows.attention_mask.sum(1)  # [windows]
