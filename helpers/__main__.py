@@ -84,8 +84,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     if options.scale:
         os.environ["SCALE"] = options.scale
     if options.corpus:  # the notebooks run in another folder
-        is_folder = options.corpus not in ("world", "real")
-        os.environ["CORPUS"] = str(Path(options.corpus).resolve()) if is_folder else options.corpus
+        is_world = options.corpus == "world"
+        os.environ["CORPUS"] = "world" if is_world else str(Path(options.corpus).resolve())
     if options.text:
         os.environ["TEXT"] = os.pathsep.join(str(Path(file).resolve()) for file in options.text)
     if options.out:

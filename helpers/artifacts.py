@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -26,35 +25,35 @@ def source_hash(*modules: str) -> str:
 def build(kind: str, key: object, make: Callable[[Path], None]) -> Path:
     """The folder with the result for `key`; `make(folder)` fills it if it is not there.
 
-    It is made in a temporary folder and renamed when it is whole, with a manifest of checksums. A lock lets
-    two notebooks want the same result at once: one makes it, the other waits. A folder whose files do not
-    match their checksums is made again.
+    It is made in a folder that ends in ".part" and renamed when it is whole, with a manifest of checksums. A
+    lock lets two notebooks want the same result at once: one makes it, the other waits. A folder whose files
+    do not match their checksums is made again, and what a killed process left half-made is thrown away.
 
     Args:
         kind: first part of the folder's name.
         key: anything that decides the result: dataclasses, strings, numbers, tuples, dictionaries.
     """
-    digest = hashlib.sha256(json.dumps(key, default=_plain, sort_keys=True).encode()).hexdigest()[:16]
-    folder = FOLDER / f"{kind}-{digest}"
+    folder = _folder(kind, key)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if is_whole(folder):
             return folder
         shutil.rmtree(folder, ignore_errors=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f"{kind}-", suffix=".part", dir=FOLDER))
+        part = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
         try:
-            make(temporary)
-            (temporary / MANIFEST).write_text(json.dumps(_checksums(temporary), indent=1), encoding="utf-8")
-            os.replace(temporary, folder)
+            make(part)
+            (part / MANIFEST).write_text(json.dumps(_checksums(part), indent=1), encoding="utf-8")
+            os.replace(part, folder)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(part, ignore_errors=True)
     return folder
 
 
 def exists(kind: str, key: object) -> bool:
     """Whether the result for `key` is there, without making it."""
-    digest = hashlib.sha256(json.dumps(key, default=_plain, sort_keys=True).encode()).hexdigest()[:16]
-    return (FOLDER / f"{kind}-{digest}" / MANIFEST).exists()
+    return (_folder(kind, key) / MANIFEST).exists()
 
 
 def is_whole(folder: Path) -> bool:
@@ -63,6 +62,22 @@ def is_whole(folder: Path) -> bool:
         return json.loads((folder / MANIFEST).read_text(encoding="utf-8")) == _checksums(folder)
     except (OSError, ValueError):
         return False
+
+
+def write(file: Path, text: str) -> None:
+    """Writes a text file as a whole: whoever reads it finds the old or the new content, never half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _folder(kind: str, key: object) -> Path:
+    digest = hashlib.sha256(json.dumps(key, default=_plain, sort_keys=True).encode()).hexdigest()[:16]
+    return FOLDER / f"{kind}-{digest}"
 
 
 def _checksums(folder: Path) -> dict[str, str]:

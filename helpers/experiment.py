@@ -10,21 +10,19 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 from transformers.utils.logging import disable_progress_bar
 
 from helpers import artifacts, corpora, model, scoring, tokenization
@@ -40,8 +38,6 @@ NOTEBOOK_MINUTES = 2.5  # of a run's minutes, what executing the eight notebooks
 MOST_WORKERS = 4  # a worker holds 0.7 GB, and a run should fit into 4 GB
 
 disable_progress_bar()  # loading a tiny model takes milliseconds, and its bar would break ours
-
-transformers_logging.disable_progress_bar()  # a bar for each small checkpoint would hide ours
 
 
 # --- what a replicate is ---------------------------------------------------------------------------
@@ -76,8 +72,14 @@ class Replicate:
         return [[self.tags[tag] for tag in tags] for tags in self.corpus.splits[split]["ner_tags"]]
 
     def labelled_rows(self, count: int, subset: int) -> list[int]:
-        """Which training sentences are labelled: a larger `count` holds all of a smaller one."""
+        """Which training sentences are labelled: a larger `count` holds all of a smaller one.
+
+        Raises:
+            ValueError: there are fewer than `count`.
+        """
         order = list(range(len(self.corpus.splits["train"])))
+        if not 0 < count <= len(order):
+            raise ValueError(f"{count} labelled sentences are asked for; choose from 1 to {len(order)}")
         Random(1_000 * self.seed + subset).shuffle(order)
         return order[:count]
 
@@ -182,23 +184,38 @@ def plan(settings: Settings, *, minutes: float | None = None, replicates: int | 
     if (replicates is not None and replicates < 1) or (minutes is not None and minutes <= 0):
         raise ValueError("minutes and replicates must be positive")
     file = settings.out / "plan.json"
-    key = hashlib.sha256(repr((settings, artifacts.source_hash(*SCORING))).encode()).hexdigest()[:12]
+    made_from = (settings, _corpus_key(settings), artifacts.source_hash(*SCORING))
+    key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:12]
     wish = f"{key} {minutes} {replicates}"
-    if file.exists():
-        old = json.loads(file.read_text(encoding="utf-8"))
-        as_before = minutes is None and replicates is None and old["key"].startswith(key)
-        if as_before or old["key"] == wish:
-            return Plan(
-                **{name: tuple(value) if isinstance(value, list) else value for name, value in old.items()}
-            )
-    made = _measure(settings, minutes, replicates, wish)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
+    old = _read_plan(file)
+    if old:
+        as_before = minutes is None and replicates is None and old.key.startswith(key)
+        if as_before or old.key == wish:
+            return old
+    made = _measure(settings, minutes, replicates, wish, old)
+    artifacts.write(file, json.dumps(asdict(made), indent=1) + "\n")
     return made
 
 
-def _measure(settings: Settings, minutes: float | None, replicates: int | None, key: str) -> Plan:
-    """Times a few steps of everything, chooses the precision, and works out how many replicates fit."""
+def _read_plan(file: Path) -> Plan | None:
+    """The plan in a file; None if there is none, or one that another version of the series wrote."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return Plan(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        )
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def _measure(
+    settings: Settings, minutes: float | None, replicates: int | None, key: str, old: Plan | None
+) -> Plan:
+    """Times a few steps of everything, chooses the precision, and works out how many replicates fit.
+
+    An older plan keeps its precision: what was trained in one is not comparable with, and not found among,
+    what is trained in another.
+    """
     scale = settings.scale
     device = "cuda" if torch.cuda.is_available() else "cpu"
     workers = 1 if device == "cuda" else min(os.cpu_count() or 1, MOST_WORKERS)
@@ -209,10 +226,12 @@ def _measure(settings: Settings, minutes: float | None, replicates: int | None, 
     torch.set_num_threads(_threads(workers))
     bert = _new_model(settings, first).to(device)
     run = replace(scale.pretraining, strategy="span", seed=first.seed)
-    speeds = {}
-    for dtype in ("float32", "bfloat16"):
-        if dtype == "float32" or device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False):
-            speeds[dtype] = _training_speed(bert, first, run, dtype)
+    dtypes = ["float32"]
+    if device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False):
+        dtypes.append("bfloat16")
+    if old and old.device == device:
+        dtypes = [old.dtype]
+    speeds = {dtype: _training_speed(bert, first, run, dtype) for dtype in dtypes}
     dtype = max(speeds, key=speeds.get)
     labelled = first.labelled(scale.core_sentences)
     sample = tokenization.Windows(*(tensor[:256] for tensor in vars(first.test).values()))
@@ -226,12 +245,12 @@ def _measure(settings: Settings, minutes: float | None, replicates: int | None, 
     torch.set_num_threads(threads)
 
     tokens_per_second = speeds[dtype] * workers
-    runs = sum(len(cells(settings, arm)) for arm in scale.arms)
+    sizes = tuple(n for n in scale.labelled_sentences if n <= len(first.corpus.splits["train"]))
+    runs = sum(len(cells(settings, arm, sizes)) for arm in scale.arms)
     trained = sum(_tokens_trained(settings) for arm in scale.arms if arm != "none")
     seconds = trained / tokens_per_second + (runs * finetuning + len(scale.arms) * preparing) / workers
     room = 60 * ((minutes or scale.minutes) - NOTEBOOK_MINUTES)
     count = replicates or max(1, min(scale.replicates, int(room / seconds)))
-    sizes = tuple(n for n in scale.labelled_sentences if n <= len(first.corpus.splits["train"]))
     return Plan(
         scale=scale.name,
         arms=scale.arms,
@@ -271,16 +290,17 @@ def _tokens_trained(settings: Settings) -> int:
     return round(largest + settings.scale.pretraining.cooldown * sum(smaller))
 
 
-def cells(settings: Settings, arm: str) -> list[tuple[int, int, int]]:
+def cells(settings: Settings, arm: str, sizes: Sequence[int]) -> list[tuple[int, int, int]]:
     """What is fine-tuned for an arm: (tokens seen, labelled sentences, subset).
 
     The core cell is scored on several labelled subsets; the slices through it, which move one factor, on one.
+    `sizes` are the numbers of labelled sentences that the corpus has enough of.
     """
     scale = settings.scale
     *smaller, largest = (0,) if arm == "none" else scale.tokens
     core = [(largest, scale.core_sentences, subset) for subset in range(scale.subsets)]
     budgets = [(tokens, scale.core_sentences, 0) for tokens in smaller]
-    return core + budgets + [(largest, n, 0) for n in scale.labelled_sentences if n != scale.core_sentences]
+    return core + budgets + [(largest, n, 0) for n in sizes if n != scale.core_sentences]
 
 
 # --- one arm of one replicate ----------------------------------------------------------------------
@@ -306,6 +326,8 @@ def _key(settings: Settings, arm: str, number: int, sources: tuple[str, ...], dt
 def _corpus_key(settings: Settings) -> str:
     """A hash of the files that the corpus is made from."""
     folder = ROOT / "data" / "world" if settings.corpus == "world" else Path(settings.corpus)
+    if not folder.is_dir():
+        raise corpora.CorpusError(f"{folder}: no such folder. Check the path.")
     files = [*sorted(path for path in folder.iterdir() if path.is_file()), *map(Path, settings.text)]
     digest = hashlib.sha256()
     for file in files:
@@ -354,20 +376,26 @@ def pretrained(settings: Settings, arm: str, number: int = 0, tokens: int | None
     Args:
         arm: a masking strategy, "token", "whole_word" or "span".
         tokens: one of the scale's budgets; the largest if left out.
+
+    Raises:
+        ValueError: `tokens` is none of them.
     """
+    budgets = settings.scale.tokens
+    if tokens not in (None, *budgets):
+        raise ValueError(f"no checkpoint is kept after {tokens} tokens; choose from {budgets}")
     chosen = plan(settings)
     there = artifacts.exists("pretrained", _key(settings, arm, number, TRAINING, chosen.dtype))
     total = _tokens_trained(settings)
     with tqdm(total=total, unit=" tokens", unit_scale=True, desc=arm, leave=False, disable=there) as bar:
         folder = _pretrained(settings, chosen, arm, number, bar.update)
-    return folder / str(tokens or settings.scale.tokens[-1])
+    return folder / str(tokens or budgets[-1])
 
 
 def _tagged(
     settings: Settings, plan: Plan, of: Replicate, bert: BertForMaskedLM, count: int, subset: int
 ) -> list[list[str]]:
-    """Fine-tunes on one labelled subset and tags the test split."""
-    recipe = replace(settings.scale.finetuning, seed=subset)
+    """Fine-tunes on one labelled subset and tags the test split; the seed is the same for every arm."""
+    recipe = replace(settings.scale.finetuning, seed=1_000 * of.seed + subset)
     tagger = finetune(bert, of.labelled(count, subset), of.tags, recipe, plan.dtype)
     return tokenization.decode(of.test, predict(tagger, of.test, plan.dtype), of.sentences("test"), of.tags)
 
@@ -403,15 +431,13 @@ def _scores(settings: Settings, plan: Plan, arm: str, number: int, progress: Cal
         of = replicate(settings, number)
         text = scoring.SurfaceIndex(of.corpus.text)
         train, tables = of.sentences("train"), []
-        for tokens, count, subset in cells(settings, arm):
-            if count > len(train):
-                continue
+        for tokens, count, subset in cells(settings, arm, plan.labelled_sentences):
             bert = _model_of(settings, plan, arm, number, tokens)
             predicted = _tagged(settings, plan, of, bert, count, subset)
             seen = text.with_labelled([train[row] for row in of.labelled_rows(count, subset)])
             table = scoring.count(of.gold(), predicted, sentences=of.sentences("test"), novelty=seen)
             cell = {
-                "corpus": Path(settings.corpus).name,
+                "corpus": Path(settings.corpus).resolve().name,
                 "arm": arm,
                 "replicate": of.seed,
                 "mask_rate": 0.0 if arm == "none" else settings.scale.pretraining.mask_rate,
@@ -471,11 +497,9 @@ def results(settings: Settings) -> pd.DataFrame:
     folders = [_scores(settings, chosen, *task, lambda tokens: None) for task in tasks]
     table = pd.concat([pd.read_csv(folder / "scores.csv", dtype={"length": str}) for folder in folders])
     costs = [pd.read_csv(folder / "cost.csv") for folder in folders if (folder / "cost.csv").exists()]
-    settings.out.mkdir(parents=True, exist_ok=True)
-    for name, frame in (("results.csv", table), ("costs.csv", pd.concat(costs))):
-        with TemporaryDirectory(dir=settings.out) as folder:
-            frame.to_csv(Path(folder) / name, index=False)
-            os.replace(Path(folder) / name, settings.out / name)
+    artifacts.write(settings.out / "results.csv", table.to_csv(index=False, lineterminator="\n"))
+    if costs:  # the arm without pre-training has none
+        artifacts.write(settings.out / "costs.csv", pd.concat(costs).to_csv(index=False, lineterminator="\n"))
     return table.reset_index(drop=True)
 
 
@@ -483,7 +507,8 @@ def _run(settings: Settings, plan: Plan, tasks: list[tuple[str, int]]) -> None:
     """Makes the scores of each (arm, replicate number), several side by side."""
     finetuning = _finetuning_tokens(settings)
     total = sum(
-        len(cells(settings, arm)) * finetuning + (arm != "none") * _tokens_trained(settings)
+        len(cells(settings, arm, plan.labelled_sentences)) * finetuning
+        + (arm != "none") * _tokens_trained(settings)
         for arm, _ in tasks
     )
     with tqdm(total=total, unit=" tokens", unit_scale=True, desc=f"{len(tasks)} runs", smoothing=0.02) as bar:
@@ -502,10 +527,8 @@ def _run(settings: Settings, plan: Plan, tasks: list[tuple[str, int]]) -> None:
                 for future in finished:
                     future.result()  # raises what the worker raised
         except BaseException:
-            for process in list(
-                pool._processes.values()
-            ):  # a worker in the middle of a run would finish it first
-                process.terminate()
+            for process in list(pool._processes.values()):
+                process.terminate()  # a worker in the middle of a run would finish it first
             raise
         finally:
             pool.shutdown(cancel_futures=True)

@@ -130,7 +130,7 @@ class Settings:
 
 def choose(
     scale: str = "laptop", corpus: str = "world", text: tuple[str, ...] = (), out: str | Path | None = None
-):
+) -> Settings:
     """Settings for a named scale.
 
     Raises:
@@ -139,7 +139,7 @@ def choose(
     if scale not in SCALES:
         raise ValueError(f"SCALE is {scale!r}; choose one of {', '.join(SCALES)}")
     if out is None:
-        name = scale if corpus == "world" else f"{scale}-{Path(corpus).name}"
+        name = scale if corpus == "world" else f"{scale}-{Path(corpus).resolve().name}"
         out = ROOT / "data" / "runs" / name
     return Settings(SCALES[scale], corpus, tuple(text), Path(out).resolve())
 

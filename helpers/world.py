@@ -8,7 +8,7 @@ stable, and weights are made by addition, multiplication and division alone.
 import re
 from bisect import bisect
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from random import Random
 
 from helpers.settings import ROOT, WorldSettings
@@ -21,6 +21,7 @@ ZIPF_OFFSET = 3  # the name of rank r (from 0) is mentioned in proportion to 1 /
 PLAIN_CLAUSES = 0.08  # share of clauses without a name
 # Mentions of 1, 2, … words out of 100, as in CrossNER's Wikipedia text (5 and more together: 8).
 LENGTHS = (33, 35, 16, 9, 4, 2, 1)
+PATIENCE = 20  # draws for each word or sentence wanted, before lists and patterns count as too few
 
 Sentence = tuple[list[str], list[str]]  # words, IOB2 tags
 
@@ -70,16 +71,33 @@ def read_sections(name: str) -> dict[str, list[str]]:
     return sections
 
 
+def check_slots(name: str, sections: dict[str, list[str]], words: dict[str, list[str]]) -> None:
+    """Raises ValueError if a pattern of a file asks for a list of words, or a type, that does not exist."""
+    for line in chain.from_iterable(sections.values()):
+        for part in line.split():
+            slot = part[1:-1]
+            if part.startswith("<") and part != "<Demonym>" and slot.lower() not in words:
+                raise ValueError(f"{FOLDER / name}: {part} in {line!r}: add [{slot.lower()}] to words.txt")
+            if part.startswith("[") and slot not in (*TYPES, "ANY"):
+                raise ValueError(f"{FOLDER / name}: {part} in {line!r}: choose from {', '.join(TYPES)}, ANY")
+
+
 def invent_words(draw: Draw, syllables: dict[str, list[str]], ending: str, count: int) -> list[str]:
-    """`count` different capitalised words of two or three syllables, with endings of the section `ending`."""
+    """`count` different capitalised words of two or three syllables, with endings of the section `ending`.
+
+    Raises:
+        ValueError: the syllables do not make so many.
+    """
     words: dict[str, None] = {}
-    while len(words) < count:
+    for _ in range(PATIENCE * count + 1):
+        if len(words) == count:
+            return list(words)
         word = "".join(
             draw.one(syllables["beginning"]) + draw.one(syllables["vowel"])
             for _ in range(3 if draw.random() < 0.3 else 2)
         )
         words[(word + draw.one(syllables[ending])).capitalize()] = None
-    return list(words)
+    raise ValueError(f"{FOLDER / 'syllables.txt'}: too few syllables for {count} different words: add some")
 
 
 class Names:
@@ -90,8 +108,11 @@ class Names:
         self.predictability, self.count = settings.predictability, settings.names
         self.followers: dict[tuple[str, str], str] = {}
         self.patterns = read_sections("names.txt")
-        tilt = 0.5 + settings.length  # 1 leaves the lengths as they are
-        weights = [share * tilt**more for more, share in enumerate(LENGTHS)]
+        check_slots("names.txt", self.patterns, words)
+        tilt, power, weights = 0.5 + settings.length, 1.0, []  # a tilt of 1 leaves the lengths as they are
+        for share in LENGTHS:
+            weights.append(share * power)
+            power *= tilt
         self.of_type = {kind: self._names(kind, weights) for kind in TYPES}
         self.zipf = list(accumulate(1 / (rank + ZIPF_OFFSET) for rank in range(self.count)))
 
@@ -142,6 +163,7 @@ class Newspaper:
     def __init__(self, settings: WorldSettings, words: dict[str, list[str]], names: Names):
         self.words, self.names, self.context = words, names, settings.context
         sections = read_sections("sentences.txt")
+        check_slots("sentences.txt", sections, words)
         self.clauses = {
             kind: [line.split() for line in sections[kind]] for kind in ("telling", "neutral", "plain")
         }
@@ -190,6 +212,9 @@ def generate(settings: WorldSettings) -> World:
     """A world and its news: unlabelled text and labelled splits that share no sentence.
 
     The three splits are written first, so that more unlabelled text does not change them.
+
+    Raises:
+        ValueError: a file in `data/world` cannot be used, or its patterns do not make so many sentences.
     """
     draw = Draw(3 * settings.seed)
     words = {name: " ".join(lines).split() for name, lines in read_sections("words.txt").items()}
@@ -204,17 +229,17 @@ def generate(settings: WorldSettings) -> World:
 
     def write(draw: Draw, count: int) -> list[Sentence]:
         sentences = []
-        while len(sentences) < count:
+        for _ in range(PATIENCE * count + 1):
+            if len(sentences) == count:
+                return sentences
             sentence = newspaper.sentence(draw)
             text = " ".join(sentence[0])
             if text not in written:
                 written.add(text)
                 sentences.append(sentence)
-        return sentences
+        raise ValueError(f"{FOLDER}: the patterns do not make {count:,} different sentences: add some")
 
-    splits = [
-        write(Draw(3 * settings.seed + 1), count) for count in (settings.test, settings.dev, settings.train)
-    ]
+    labelled = Draw(3 * settings.seed + 1)
+    test, dev, train = (write(labelled, count) for count in (settings.test, settings.dev, settings.train))
     text = write(Draw(3 * settings.seed + 2), settings.sentences)
-    test, dev, train = splits
     return World([" ".join(sentence) for sentence, _ in text], train, dev, test)

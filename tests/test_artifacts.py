@@ -85,6 +85,25 @@ def test_a_failure_leaves_nothing(folder, error):
     assert is_whole(build("thing", 1, make)) and make.calls == 1  # and the lock is free again
 
 
+def test_what_a_killed_process_left_is_thrown_away(folder):
+    make = Maker()
+    left = build("thing", 1, make).rename(folder / "as it was")
+    left = left.rename(folder / f"{build('thing', 1, make).name}.part")  # where it is made
+    (left / "half").write_text("half")
+    add_a_file(left.with_suffix(""))  # so that it is made again
+    assert is_whole(build("thing", 1, make)) and make.calls == 3
+    assert not left.exists() and not list(folder.glob("*/half"))
+
+
+def test_a_file_is_written_as_a_whole(tmp_path, monkeypatch):
+    file = tmp_path / "new folder" / "plan.json"
+    artifacts.write(file, "old\n")
+    monkeypatch.setattr(artifacts.os, "replace", lambda *_: 1 / 0)  # stopped before it is in place
+    with pytest.raises(ZeroDivisionError):
+        artifacts.write(file, "new\n")
+    assert file.read_bytes() == b"old\n" and list(file.parent.iterdir()) == [file]
+
+
 def flip_a_byte(place: Path) -> None:
     data = bytearray((place / "weights.bin").read_bytes())
     data[100] ^= 1

@@ -106,10 +106,34 @@ def test_a_plan_of_nothing_is_refused(settings, options):
         plan(settings, **options)
 
 
+def test_a_new_plan_keeps_the_precision(settings, folder, monkeypatch):
+    """Or else a close timing flips it, and everything that was trained is trained again."""
+    again = replace(settings, out=folder / "again")
+    monkeypatch.setattr(
+        experiment, "_training_speed", lambda *args: {"bfloat16": 2.0, "float32": 1.0}[args[3]]
+    )
+    assert plan(again).dtype == "bfloat16"
+    monkeypatch.setattr(
+        experiment, "_training_speed", lambda *args: {"bfloat16": 1.0, "float32": 2.0}[args[3]]
+    )
+    assert plan(again, replicates=3).dtype == "bfloat16"
+    assert plan(replace(settings, out=folder / "fresh")).dtype == "float32"
+
+
+@pytest.mark.parametrize("content", ['{"scale": "lap', "[]", '{"another": "version"}'])
+def test_a_plan_that_cannot_be_read_is_made_again(settings, folder, content):
+    broken = replace(settings, out=folder / "broken")
+    broken.out.mkdir(exist_ok=True)
+    (broken.out / "plan.json").write_text(content)
+    assert plan(broken).replicates == 1
+    assert json.loads((broken.out / "plan.json").read_text())["replicates"] == 1
+
+
 def test_cells_are_slices_through_the_core(settings):
     core = [(16_384, 20, 0), (16_384, 20, 1)]
-    assert cells(settings, "span") == [*core, (8_192, 20, 0), (16_384, 10, 0)]
-    assert cells(settings, "none") == [(0, 20, 0), (0, 20, 1), (0, 10, 0)]
+    assert cells(settings, "span", (10, 20)) == [*core, (8_192, 20, 0), (16_384, 10, 0)]
+    assert cells(settings, "none", (10, 20)) == [(0, 20, 0), (0, 20, 1), (0, 10, 0)]
+    assert cells(settings, "none", (20,)) == [(0, 20, 0), (0, 20, 1)]
 
 
 # A replicate
@@ -148,6 +172,13 @@ def test_labelled_subsets_are_nested_and_differ(settings):
     for number, row in enumerate(of.labelled_rows(10, 1)):
         gold = [of.tags.index(tag) for tag in of.gold("train")[row]]
         assert windows.labels[windows.sentence == number].tolist() == gold
+
+
+@pytest.mark.parametrize("count", [0, 41])
+def test_more_labelled_sentences_than_there_are(settings, count):
+    of = replicate(settings)
+    with pytest.raises(ValueError, match="choose from 1 to 40"):
+        of.labelled(count)
 
 
 def test_gold_is_the_test_split_of_the_world(settings):
@@ -197,7 +228,7 @@ def test_the_table_holds_every_cell_once(table, settings):
         arm: set(rows[["tokens_seen", "labelled_sentences", "subset"]].itertuples(index=False, name=None))
         for arm, rows in table.groupby("arm")
     }
-    assert found == {arm: set(cells(settings, arm)) for arm in MICRO.arms}
+    assert found == {arm: set(cells(settings, arm, (10, 20))) for arm in MICRO.arms}
     rates = table.groupby("arm")["mask_rate"].unique().map(list).to_dict()
     assert rates == {"none": [0.0], "token": [0.15], "span": [0.15]}
 
@@ -262,6 +293,8 @@ def test_a_checkpoint_opens_with_its_tokenizer_and_history(table, settings):
         assert list(history.columns) == ["tokens_seen", "loss"]
         assert history["tokens_seen"].iloc[-1] == tokens
     assert pretrained(settings, "span") == place
+    with pytest.raises(ValueError, match="no checkpoint is kept after 9000 tokens; choose from"):
+        pretrained(settings, "span", tokens=9_000)
 
 
 # Arms are paired
@@ -295,6 +328,20 @@ def test_arms_share_everything_but_what_is_hidden(settings, folder, monkeypatch)
         assert torch.equal(span[0].input_ids, token[0].input_ids) and span[1:] == token[1:]
     for span, none in zip([arms[0][0], arms[0][1], arms[0][3]], arms[2], strict=True):
         assert torch.equal(span[0].labels, none[0].labels) and span[1:] == none[1:]
+
+
+def test_the_seed_of_a_replicate_decides_its_fine_tuning(settings, monkeypatch):
+    seeds = []
+
+    def spy(bert, windows, tags, recipe, dtype):
+        seeds.append(recipe.seed)
+        raise InterruptedError
+
+    monkeypatch.setattr(experiment, "finetune", spy)
+    for number, subset in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        with pytest.raises(InterruptedError):
+            experiment.predictions(settings, "none", number, subset=subset)
+    assert len(set(seeds)) == 4
 
 
 # A run that goes on
@@ -352,6 +399,14 @@ def test_another_number_of_replicates_is_honoured(table, settings, folder):
     pd.testing.assert_frame_equal(first, table[table["arm"] != "span"].reset_index(drop=True))
     golds = both.groupby("replicate")["gold"].sum()
     assert golds[0] != golds[1]  # another world
+
+
+def test_the_arm_without_pre_training_alone(table, settings, folder):
+    alone = replace(settings, scale=replace(MICRO, arms=("none",)), out=folder / "alone")
+    made = results(alone)
+    expected = table[table["arm"] == "none"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(made, expected)
+    assert not (alone.out / "costs.csv").exists()
 
 
 # Several processes

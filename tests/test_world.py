@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -194,6 +195,48 @@ def test_context_gives_the_type_away():
 
 
 # Its files
+
+
+@pytest.fixture
+def own_files(monkeypatch, tmp_path):
+    """A copy of the world's files that a test may change."""
+    shutil.copytree(world.FOLDER, tmp_path / "world")
+    monkeypatch.setattr(world, "FOLDER", tmp_path / "world")
+    return tmp_path / "world"
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        (
+            "sentences.txt",
+            "a <river> in [LOC]",
+            r"sentences\.txt: <river> in 'a <river> .*add \[river\] to words",
+        ),
+        ("sentences.txt", "a day in [CITY]", r"\[CITY\] in 'a day .*choose from PER, LOC"),
+        ("names.txt", "<given> of the <River>", r"names\.txt: <River> .*add \[river\]"),
+    ],
+)
+def test_a_pattern_that_asks_for_what_is_not_there(own_files, name, line, message):
+    with (own_files / name).open("a", encoding="utf-8") as file:
+        file.write(f"\n{line}\n")
+    with pytest.raises(ValueError, match=message):
+        generate(SMALL)
+
+
+def test_patterns_that_do_not_make_so_many_sentences(own_files):
+    kinds = "".join(f"[{kind}]\nit rained\n" for kind in ("telling", "neutral", "plain"))
+    (own_files / "sentences.txt").write_text(f"{kinds}[frames]\n{{clause}} .\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="do not make 30 different sentences: add some"):
+        generate(SMALL)
+
+
+def test_syllables_that_do_not_make_so_many_words(own_files):
+    sections = {name: lines[:1] for name, lines in world.read_sections("syllables.txt").items()}
+    text = "".join(f"[{name}]\n{lines[0].split()[0]}\n" for name, lines in sections.items())
+    (own_files / "syllables.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="too few syllables for 16 different words: add some"):
+        generate(SMALL)
 
 
 def test_a_line_before_the_first_section(monkeypatch, tmp_path):

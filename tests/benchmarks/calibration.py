@@ -64,9 +64,9 @@ def measure(task: tuple) -> list[dict]:
         for count in [0] if loss_only else scale.labelled_sentences:
             f1 = []
             for subset in range(scale.subsets if not loss_only else 0):
-                order = random.Random(100 * seed + subset).sample(range(len(news.train)), len(news.train))
+                order = random.Random(1_000 * seed + subset).sample(range(len(news.train)), len(news.train))
                 chosen = windows([news.train[i] for i in order[:count]])
-                recipe = replace(scale.finetuning, seed=subset)
+                recipe = replace(scale.finetuning, seed=1_000 * seed + subset)
                 tagger = finetuning.finetune(checkpoint.model, chosen, TAGS, recipe, dtype)
                 predicted = tokenization.decode(
                     test, finetuning.predict(tagger, test, dtype), [words for words, _ in news.test], TAGS
