@@ -31,6 +31,12 @@ def test_the_text_is_pinned():
     assert digest(generate(SMALL)) == PINNED
 
 
+def test_the_frozen_state_stands_in_the_protocol():
+    files = [*sorted((ROOT / "data" / "world").glob("*.txt")), ROOT / "helpers" / "world.py"]
+    state = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    assert state in (ROOT / "data" / "reference" / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_same_settings_give_the_same_text_in_every_process():
     program = (
         "import sys; sys.path.insert(0, 'tests');"
