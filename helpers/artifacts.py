@@ -1,5 +1,6 @@
 """Expensive results that are made once: looked up under a key, built if missing, never half-written."""
 
+import ast
 import hashlib
 import json
 import os
@@ -17,9 +18,19 @@ MANIFEST = "manifest.json"
 
 
 def source_hash(*modules: str) -> str:
-    """A hash of the named files of `helpers`, so that results made by other code have another key."""
-    text = b"".join((ROOT / "helpers" / f"{module}.py").read_bytes() for module in modules)
-    return hashlib.sha256(text).hexdigest()[:12]
+    """A hash of the code in the named files of `helpers`, so that what other code made has another key.
+
+    Comments, docstrings and layout do not count: they change no result.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        tree = ast.parse((ROOT / "helpers" / f"{module}.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            if documented and ast.get_docstring(node) is not None:
+                del node.body[0]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()[:12]
 
 
 def build(kind: str, key: object, make: Callable[[Path], None]) -> Path:

@@ -540,6 +540,11 @@ def reference() -> pd.DataFrame:
     return pd.read_csv(REFERENCE, dtype={"length": str})
 
 
+def reference_costs() -> pd.DataFrame:
+    """What the pre-training runs behind `reference` cost; columns as in `costs`."""
+    return pd.read_csv(REFERENCE.with_name("costs.csv"))
+
+
 def costs(settings: Settings) -> pd.DataFrame:
     """What each pre-training run of a finished plan cost: arm, replicate, seconds_per_step, seconds."""
     return pd.read_csv(settings.out / "costs.csv")

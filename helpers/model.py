@@ -24,10 +24,11 @@ def sinusoids(positions: int, size: int) -> torch.Tensor:
 def build(settings: ModelSettings, seed: int) -> BertForMaskedLM:
     """A new `BertForMaskedLM` with random weights; the seed decides them.
 
-    Two things differ from BERT's habits, and from nothing else in its architecture. Weights start with a
-    standard deviation that suits the width (0.02 is right for 768 units). Position embeddings, learnt as
-    ever, start from small sinusoids instead of noise, so that neighbours are told apart from the start.
-    Dropout is off: a run this short sees too little to overfit.
+    The architecture is BERT's. Three starting values are not, all to leave the first plateau sooner. Weights
+    have a standard deviation that suits the width (0.02 is right for 768 units). Position embeddings, learnt
+    as ever, start from small sinusoids instead of noise, so that neighbours are alike. Key weights start as
+    a copy of the query weights, so that attention goes to what is alike. Dropout is off: a run this short
+    sees too little to overfit.
     """
     config = BertConfig(
         vocab_size=settings.vocabulary_size,

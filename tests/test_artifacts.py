@@ -162,3 +162,21 @@ def test_source_hash_follows_the_code(monkeypatch, tmp_path):
     before, both = source_hash("one"), source_hash("one", "two")
     (tmp_path / "helpers" / "two.py").write_text("b = 3")
     assert source_hash("one") == before and source_hash("one", "two") != both
+    both = source_hash("one", "two")
+    (tmp_path / "helpers" / "one.py").write_text('"""What it is."""\n\na = 1  # one\n')
+    assert source_hash("one") == before and source_hash("one", "two") == both
+
+
+def test_a_string_that_is_no_docstring_counts(monkeypatch, tmp_path):
+    (tmp_path / "helpers").mkdir()
+    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    hashes = set()
+    for code in (
+        'def f():\n    "a"\n    return "b"',
+        'def f():\n    "a"\n    return "c"',
+        'x = "a"',
+        'x = "b"',
+    ):
+        (tmp_path / "helpers" / "one.py").write_text(code)
+        hashes.add(source_hash("one"))
+    assert len(hashes) == 4
