@@ -2,15 +2,20 @@
 
 import argparse
 import hashlib
+import math
 import os
 import sys
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 # Modules that import torch are imported where they are used, so that --help and address answer at once.
 from helpers import notebooks, settings
 from helpers.settings import ROOT, SCALES, Settings
 
 VERDICTS = "verdicts.csv"  # written by notebook 07, which gathers the evidence
+VARIABLES = ("scale", "corpus", "text", "out")  # options that are variables of the environment as well
 CONTINUES = "What is finished is kept: the same command goes on from there."
 
 
@@ -26,8 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except notebooks.NotebookError as error:
+    except (notebooks.NotebookError, FloatingPointError) as error:
         print(f"\n{error}\n{CONTINUES}", file=sys.stderr)
+        return 1
+    except BrokenProcessPool:
+        print(f"\nA process that trained was killed, mostly for want of memory. {CONTINUES}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nInterrupted. {CONTINUES}", file=sys.stderr)
@@ -71,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(number: type):
     def parse(text: str):
-        if number(text) <= 0:
-            raise argparse.ArgumentTypeError("must be above 0")
+        if not 0 < number(text) < math.inf:
+            raise argparse.ArgumentTypeError("must be above 0, and finite")
         return number(text)
 
     parse.__name__ = number.__name__
@@ -80,20 +88,24 @@ def _positive(number: type):
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """The settings of this run, left in the environment for the kernels of the notebooks too."""
-    if options.scale:
-        os.environ["SCALE"] = options.scale
-    if options.corpus:  # the notebooks run in another folder
-        is_world = options.corpus == "world"
-        os.environ["CORPUS"] = "world" if is_world else str(Path(options.corpus).resolve())
-    if options.text:
-        os.environ["TEXT"] = os.pathsep.join(str(Path(file).resolve()) for file in options.text)
-    if options.out:
-        os.environ["OUT"] = str(Path(options.out).resolve())
+    """The settings of this run, left in the environment for the kernels of the notebooks too.
+
+    Paths are made absolute there: the kernels run in another folder.
+    """
+    given = {name.upper(): value for name, value in vars(options).items() if name in VARIABLES and value}
+    if "TEXT" in given:
+        given["TEXT"] = os.pathsep.join(given["TEXT"])
+    for name, value in given.items():
+        os.environ[name] = value
     try:
-        return settings.from_environment()
+        chosen = settings.from_environment()
     except ValueError as error:
         raise InputError(error) from error
+    if chosen.corpus != "world":
+        os.environ["CORPUS"] = str(Path(chosen.corpus).resolve())
+        os.environ["TEXT"] = os.pathsep.join(str(Path(file).resolve()) for file in chosen.text)
+    os.environ["OUT"] = str(chosen.out)
+    return settings.from_environment()
 
 
 def _plan(chosen: Settings, options: argparse.Namespace):
@@ -102,7 +114,7 @@ def _plan(chosen: Settings, options: argparse.Namespace):
 
     try:
         if chosen.corpus != "world":
-            experiment.replicate(chosen)
+            print(*experiment.replicate(chosen).corpus.notes, sep="\n")
         return experiment.plan(chosen, minutes=options.minutes, replicates=options.replicates)
     except ValueError as error:
         raise InputError(error) from error
@@ -110,11 +122,11 @@ def _plan(chosen: Settings, options: argparse.Namespace):
 
 def _fingerprint(chosen: Settings) -> str:
     """Changes when anything that a notebook shows could: settings, results, helpers or shipped data."""
-    files = [
-        path for folder in ("helpers", "data/world", "data/reference") for path in (ROOT / folder).glob("*")
-    ]
+    files = [chosen.out / name for name in ("results.csv", "costs.csv", "predictions.json")]
+    for folder in ("helpers", "data/world", "data/reference"):
+        files += (ROOT / folder).glob("*")
     digest = hashlib.sha256(repr(chosen).encode())
-    for path in sorted(path for path in [*files, chosen.out / "results.csv"] if path.is_file()):
+    for path in sorted(path for path in files if path.is_file()):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -137,18 +149,30 @@ def run(options: argparse.Namespace) -> None:
 
 def plan(options: argparse.Namespace) -> None:
     """What a scale would run, and how long that takes here; runs nothing but a measurement of speed."""
-    print(_plan(_settings(options), options))
+    chosen = _settings(options)
+    with TemporaryDirectory() as folder:  # so that the next run is not bound by what was only asked
+        asked = options.minutes or options.replicates
+        print(_plan(replace(chosen, out=Path(folder)) if asked else chosen, options))
 
 
 def report(options: argparse.Namespace) -> None:
     """Writes report.html again from the results of a finished run, and prints the answer."""
-    import pandas as pd
+    from helpers import experiment
 
     chosen = _settings(options)
-    for name in ("results.csv", VERDICTS):
+    for name in ("results.csv", "plan.json", VERDICTS):
         if not (chosen.out / name).exists():
             raise InputError(f"{chosen.out} holds no {name}: finish a run first, python -m helpers run")
-    table = pd.read_csv(chosen.out / "results.csv", dtype={"length": str})
+    table = experiment.read_table(chosen.out / "results.csv")
+    corpus, found = Path(chosen.corpus).resolve().name, ", ".join(table["corpus"].unique())
+    if corpus != found:
+        raise InputError(
+            f"{chosen.out} holds results of {found}, not of {corpus}: name the folder by --corpus"
+        )
+    try:
+        experiment.replicate(chosen)
+    except ValueError as error:
+        raise InputError(error) from error
     print(f"\nReport: {_report(chosen, table)}")
 
 
@@ -164,7 +188,7 @@ def _report(chosen: Settings, table) -> Path:
         chosen,
         table,
         verdicts,
-        plan=str(experiment.plan(chosen)),
+        plan=str(experiment.read_plan(chosen)),
         notes=experiment.replicate(chosen).corpus.notes,
         pages=sorted((chosen.out / "notebooks").glob("*.html")),
     )
@@ -174,7 +198,11 @@ def commit_notebooks(options: argparse.Namespace) -> None:
     """Executes the notebooks and puts their outputs into notebooks/, ready to be committed."""
     from helpers import experiment
 
-    chosen = settings.from_environment()
+    chosen = _settings(options)
+    try:
+        notebooks.named(options.names)
+    except ValueError as error:
+        raise InputError(error) from error
     experiment.results(chosen)  # what 06 and 07 show, so that it is there before the first fingerprint
     for path, copy in notebooks.execute_all(chosen.out / "notebooks", _fingerprint(chosen), options.names):
         notebooks.commit(path, copy)

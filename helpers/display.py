@@ -22,6 +22,7 @@ PADDING = 5  # between the letters of a token and its box
 GAP = 6  # between two boxes; a bare word has no box and stands closer
 LINE = 42  # from one line of tokens to the next
 TIGHT_LINE = 29  # the same where no mention needs room for its type
+BETWEEN = 0.4  # lines of extra room between two sentences
 
 # Okabe-Ito colours, chosen so that they also differ in grey.
 STATES = {
@@ -120,14 +121,16 @@ def masked_text(tokens: Sequence[str], seen: Sequence[str], hidden: Sequence[boo
 
 def _figure(paragraphs: list, legend: list[str], title: str) -> Figure:
     """Lay the paragraphs (labels, states, mentions) out below each other; one data unit is one point."""
-    laid_out, line = [], 0
+    laid_out, bottom = [], 0.0
     for labels, states, mentions in paragraphs:
-        places = _flow(labels, states, line)  # one (left, width, line) per label
+        places = _flow(
+            labels, states, bottom + BETWEEN if bottom else 0.0
+        )  # one (left, width, line) per label
         laid_out.append((labels, states, mentions, places))
-        line = places[-1][2] + 1 if places else line
+        bottom = places[-1][2] + 1 if places else bottom
     step = LINE if any(mentions for _, _, mentions in paragraphs) else TIGHT_LINE
     header = (24 if title else 0) + (32 if legend else 0)
-    height = header + line * step + 4
+    height = header + bottom * step + 4
     figure = plt.figure(figsize=(WIDTH / 72, height / 72), layout="none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))  # y grows downwards, like text
@@ -147,10 +150,14 @@ def _figure(paragraphs: list, legend: list[str], title: str) -> Figure:
 
 def _width(text: str, size: float, weight: str = "normal") -> float:
     """Width of a text in points, with room for rounding to pixels; the same on every backend."""
-    return 1.02 * TextPath((0, 0), text, size=size, prop=FontProperties(weight=weight)).get_extents().width
+    if not any(letter.isprintable() and not letter.isspace() for letter in text):
+        return 0.0  # nothing to outline, which TextPath cannot do
+    letters = text.replace("$", "\\$")  # or else what stands between two of them is read as a formula
+    path = TextPath((0, 0), letters, size=size, prop=FontProperties(weight=weight))
+    return 1.02 * path.get_extents().width
 
 
-def _flow(labels: list[str], states: list, line: int) -> list[tuple[float, float, int]]:
+def _flow(labels: list[str], states: list, line: float) -> list[tuple[float, float, float]]:
     """Places for the labels, left to right, a new line where one is full: (left, width, line)."""
     places, left = [], 8.0
     for label, state in zip(labels, states, strict=True):
@@ -193,7 +200,7 @@ def _draw_token(axes: Axes, label: str, state: str | None, left: float, width: f
 
 
 def _underline(
-    axes: Axes, kind: str, places: list[tuple[float, float, int]], header: float, step: float
+    axes: Axes, kind: str, places: list[tuple[float, float, float]], header: float, step: float
 ) -> None:
     """A thick line under the tokens of a mention, on each line of text that it reaches; its type below."""
     for line in sorted({place[2] for place in places}):

@@ -31,10 +31,11 @@ from helpers.pretraining import pretrain
 from helpers.settings import ROOT, PretrainingSettings, Settings
 
 REFERENCE = ROOT / "data" / "reference" / "results.csv"
+TEXT_COLUMNS = ("corpus", "arm", "type", "novelty", "length")  # of the results table; the others are numbers
 PREPARING = ("world", "corpora", "tokenization")  # modules that decide what a replicate is
 TRAINING = (*PREPARING, "masking", "model", "pretraining")
 SCORING = (*TRAINING, "finetuning", "scoring", "experiment")
-NOTEBOOK_MINUTES = 2.5  # of a run's minutes, what executing the eight notebooks takes
+NOTEBOOK_MINUTES = {"smoke": 1.5, "laptop": 4.5, "gpu": 4.5}  # of a run's minutes; for gpu a guess
 MOST_WORKERS = 4  # a worker holds 0.7 GB, and a run should fit into 4 GB
 
 disable_progress_bar()  # loading a tiny model takes milliseconds, and its bar would break ours
@@ -131,7 +132,8 @@ def replicate(settings: Settings, number: int = 0) -> Replicate:
     try:
         folder = artifacts.build("rows", key, make)
     except ValueError as error:
-        raise corpora.CorpusError(f"{settings.corpus}: {error}") from error
+        source = ", ".join(settings.text) or settings.corpus
+        raise corpora.CorpusError(f"{source}: {error}") from error
     blocks = tokenization.Blocks(**load_file(folder / "blocks.safetensors"))
     return Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
 
@@ -148,6 +150,7 @@ class Plan:
     replicates: int
     wanted: int
     minutes: float  # for everything, measured at the start
+    limit: float | None  # minutes that it was to fit into, if any
     device: str
     dtype: str
     workers: int  # processes that train side by side
@@ -158,7 +161,11 @@ class Plan:
     key: str
 
     def __str__(self) -> str:
-        fits = "" if self.replicates >= self.wanted else f" (as many as fit; {self.wanted} wanted)"
+        fits = f" (as many as fit into {self.limit:g} minutes; {self.wanted} wanted)"
+        if self.limit is None or self.replicates >= self.wanted:
+            fits = ""
+        elif self.minutes > self.limit:
+            fits = f" (the least there is; it takes longer than {self.limit:g} minutes)"
         return (
             f"Scale {self.scale}: {self.replicates} paired replicates{fits} of {len(self.arms)} arms "
             f"({', '.join(self.arms)}),\n"
@@ -187,7 +194,7 @@ def plan(settings: Settings, *, minutes: float | None = None, replicates: int | 
     made_from = (settings, _corpus_key(settings), artifacts.source_hash(*SCORING))
     key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:12]
     wish = f"{key} {minutes} {replicates}"
-    old = _read_plan(file)
+    old = read_plan(settings)
     if old:
         as_before = minutes is None and replicates is None and old.key.startswith(key)
         if as_before or old.key == wish:
@@ -197,10 +204,10 @@ def plan(settings: Settings, *, minutes: float | None = None, replicates: int | 
     return made
 
 
-def _read_plan(file: Path) -> Plan | None:
-    """The plan in a file; None if there is none, or one that another version of the series wrote."""
+def read_plan(settings: Settings) -> Plan | None:
+    """The plan of the last run; None if there is none, or one that another version of the series wrote."""
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads((settings.out / "plan.json").read_text(encoding="utf-8"))
         return Plan(
             **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         )
@@ -244,28 +251,44 @@ def _measure(
     finetuning += (time.perf_counter() - started) * len(first.test.input_ids) / len(sample.input_ids)
     torch.set_num_threads(threads)
 
-    tokens_per_second = speeds[dtype] * workers
     sizes = tuple(n for n in scale.labelled_sentences if n <= len(first.corpus.splits["train"]))
-    runs = sum(len(cells(settings, arm, sizes)) for arm in scale.arms)
-    trained = sum(_tokens_trained(settings) for arm in scale.arms if arm != "none")
-    seconds = trained / tokens_per_second + (runs * finetuning + len(scale.arms) * preparing) / workers
-    room = 60 * ((minutes or scale.minutes) - NOTEBOOK_MINUTES)
-    count = replicates or max(1, min(scale.replicates, int(room / seconds)))
+    arms = [
+        preparing
+        + len(cells(settings, arm, sizes)) * finetuning
+        + (arm != "none") * _tokens_trained(settings) / speeds[dtype]
+        for arm in reversed(scale.arms)
+    ]  # seconds
+    limit = None if replicates else minutes or scale.minutes
+
+    def takes(count: int) -> float:
+        return NOTEBOOK_MINUTES.get(scale.name, 0) + _side_by_side(count * arms, workers) / 60
+
+    fitting = [count for count in range(1, scale.replicates + 1) if limit and takes(count) <= limit]
+    count = replicates or max(fitting, default=1)
     return Plan(
         scale=scale.name,
         arms=scale.arms,
         replicates=count,
         wanted=replicates or scale.replicates,
-        minutes=round(NOTEBOOK_MINUTES + count * seconds / 60, 1),
+        minutes=round(takes(count), 1),
+        limit=limit,
         device=device,
         dtype=dtype,
         workers=workers,
-        tokens_per_second=round(tokens_per_second),
+        tokens_per_second=round(speeds[dtype] * workers),
         finetuning_seconds=round(finetuning, 2),
         tokens=scale.tokens,
         labelled_sentences=sizes,
         key=key,
     )
+
+
+def _side_by_side(seconds: Sequence[float], workers: int) -> float:
+    """Seconds until all tasks are done, if each goes to the worker that is free first."""
+    busy = [0.0] * workers
+    for task in seconds:
+        busy[busy.index(min(busy))] += task
+    return max(busy)
 
 
 def _training_speed(bert: BertForMaskedLM, of: Replicate, run: PretrainingSettings, dtype: str) -> float:
@@ -328,10 +351,11 @@ def _corpus_key(settings: Settings) -> str:
     folder = ROOT / "data" / "world" if settings.corpus == "world" else Path(settings.corpus)
     if not folder.is_dir():
         raise corpora.CorpusError(f"{folder}: no such folder. Check the path.")
-    files = [*sorted(path for path in folder.iterdir() if path.is_file()), *map(Path, settings.text)]
+    paths = [*sorted(path for path in folder.iterdir() if path.is_file()), *map(Path, settings.text)]
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + file.read_bytes())
+    for path in paths:
+        with path.open("rb") as file:  # a large text is not read into memory at once
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -495,7 +519,7 @@ def results(settings: Settings) -> pd.DataFrame:
     if missing:
         _run(settings, chosen, missing)
     folders = [_scores(settings, chosen, *task, lambda tokens: None) for task in tasks]
-    table = pd.concat([pd.read_csv(folder / "scores.csv", dtype={"length": str}) for folder in folders])
+    table = pd.concat([read_table(folder / "scores.csv") for folder in folders])
     costs = [pd.read_csv(folder / "cost.csv") for folder in folders if (folder / "cost.csv").exists()]
     artifacts.write(settings.out / "results.csv", table.to_csv(index=False, lineterminator="\n"))
     if costs:  # the arm without pre-training has none
@@ -537,7 +561,12 @@ def _run(settings: Settings, plan: Plan, tasks: list[tuple[str, int]]) -> None:
 
 def reference() -> pd.DataFrame:
     """The results table that is committed with the series: the `laptop` run of its authors."""
-    return pd.read_csv(REFERENCE, dtype={"length": str})
+    return read_table(REFERENCE)
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """A results table from its file. A corpus called "2003" or a type called "NA" is text all the same."""
+    return pd.read_csv(file, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
 
 
 def reference_costs() -> pd.DataFrame:

@@ -224,10 +224,10 @@ def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @plt.rc_context(LOOK)
-def run_lengths(realised: Sequence[int], drawn: Sequence[float], unit: str = "words") -> Figure:
+def run_lengths(realised: Sequence[int], drawn: Sequence[float]) -> Figure:
     """Lengths of hidden spans as counted in the rows, against the distribution that they were drawn from.
 
-    `realised`: one length for each span, in `unit`. `drawn`: the probability of the lengths 1, 2, …
+    `realised`: one length for each span, in words. `drawn`: the probability of the lengths 1, 2, …
     """
     figure, axes = plt.subplots()
     shares = np.bincount(realised, minlength=len(drawn) + 1)[1:] / len(realised)
@@ -238,7 +238,7 @@ def run_lengths(realised: Sequence[int], drawn: Sequence[float], unit: str = "wo
     axes.set_xticks(range(1, len(shares) + 1))
     axes.grid(False, axis="x")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
-    axes.set_xlabel(f"span length ({unit})")
+    axes.set_xlabel("span length (words)")
     axes.set_ylabel("share of all spans (%)")
     _title(axes, "Span lengths, drawn and realised", f"{len(realised):,} spans counted")
     return figure
@@ -248,9 +248,9 @@ def run_lengths(realised: Sequence[int], drawn: Sequence[float], unit: str = "wo
 def hidden_mentions(measured: pd.DataFrame, theory: pd.Series) -> Figure:
     """How often a mention is wholly hidden, against its number of wordpieces, on a log scale.
 
-    `measured`: a row per number of wordpieces (its index), a column per strategy, shares 0-1. `theory`: the
-    shares that counting gives for token masking, by the same index. A share of 0 has no place on a log axis
-    and is left out.
+    `measured`: a row per number of wordpieces (its index; the last row holds that many and more), a column
+    per strategy, shares 0-1. `theory`: the shares that counting gives for token masking, by the same index. A
+    share of 0 has no place on a log axis and is left out.
     """
     figure, axes = plt.subplots()
     axes.plot(theory.index, 100 * theory, "_", color="black", markersize=16, label="theory (token)")
@@ -260,7 +260,8 @@ def hidden_mentions(measured: pd.DataFrame, theory: pd.Series) -> Figure:
     axes.set_yscale("log")
     axes.set_ylim(bottom=50 * measured[measured > 0].min().min())  # theory goes on below, to the unmeasurable
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.9f}".rstrip("0").rstrip("."))
-    axes.set_xticks(list(measured.index))
+    *exact, last = measured.index
+    axes.set_xticks([*exact, last], [*map(str, exact), f"{last}+"])
     axes.set_xlabel("mention length (wordpieces)")
     axes.set_ylabel("mentions wholly hidden (%)")
     _title(axes, "How often is a whole mention hidden?", "measured, by masking strategy; log scale")

@@ -20,7 +20,7 @@ def finetune(
     """Trains encoder and a new tag layer on labelled sentences, for a fixed number of steps.
 
     The recipe is BERT's (Devlin et al. 2019, section 5.3): cross entropy on the first piece of each word.
-    Batches are drawn sentence by sentence in random order, all once before any comes again.
+    Rows are taken in random order, all once before any comes again. A row is a sentence, or a window of one.
 
     Args:
         pretrained: its weights are copied, not changed.

@@ -192,26 +192,41 @@ def execute(path: Path, copy: Path, key: str = "") -> None:
         message = f"{where}: {error.ename}: {error.evalue}\nIts outputs up to there: {copy}"
         raise NotebookError(message) from error
     except DeadKernelError as error:
-        raise NotebookError(f"{path.name}: {error}\nIts outputs up to there: {copy}") from error
+        cells = [cell for cell in read(copy).cells if cell.cell_type == "code"]
+        states = [cell.metadata.get("papermill", {}).get("status") for cell in cells]
+        number = next((n for n, state in enumerate(states, 1) if state != "completed"), len(cells))
+        where = f"{path.name}, code cell {number}"
+        message = f"{where}: {error}, mostly for want of memory\nIts outputs up to there: {copy}"
+        raise NotebookError(message) from error
     notebook.metadata[RECORD] = {"code_hash": code_hash(notebook), "key": key}
     nbformat.write(notebook, copy)
+
+
+def named(names: Sequence[str] = ()) -> list[Path]:
+    """The notebooks whose file names start with one of `names` ("03"), or all.
+
+    Raises:
+        ValueError: none does.
+    """
+    chosen = [path for path in paths() if path.name.startswith(tuple(names) or "")]
+    if not chosen:
+        raise ValueError(f"no notebook in {FOLDER.name}/ has a name that starts with {' or '.join(names)}")
+    return chosen
 
 
 def execute_all(folder: Path, key: str, names: Sequence[str] = ()) -> list[tuple[Path, Path]]:
     """Executes the notebooks in order into `folder`; returns pairs of a notebook and its executed copy.
 
     A copy that was finished from the same code with the same `key` is kept, so that a run that was
-    interrupted continues. `names` picks notebooks by how their names start ("03").
+    interrupted continues. `names` as in `named`.
 
     Raises:
         NotebookError: as `execute`.
-        ValueError: no notebook has such a name.
+        ValueError: as `named`.
     """
     from tqdm import tqdm
 
-    chosen = [(path, folder / path.name) for path in paths() if path.name.startswith(tuple(names) or "")]
-    if not chosen:
-        raise ValueError(f"no notebook in {FOLDER.name}/ has a name that starts with {' or '.join(names)}")
+    chosen = [(path, folder / path.name) for path in named(names)]
     folder.mkdir(parents=True, exist_ok=True)
     todo = [(path, copy) for path, copy in chosen if not _is_done(path, copy, key)]
     with tqdm(todo, desc="Notebooks", unit="notebook", disable=not todo) as bar:
@@ -222,8 +237,11 @@ def execute_all(folder: Path, key: str, names: Sequence[str] = ()) -> list[tuple
 
 
 def _is_done(path: Path, copy: Path, key: str) -> bool:
-    record = {"code_hash": code_hash(read(path)), "key": key}
-    return copy.exists() and read(copy).metadata.get(RECORD) == record
+    try:
+        done = read(copy).metadata.get(RECORD)
+    except ValueError:  # not there, or cut short by a kill
+        return False
+    return done == {"code_hash": code_hash(read(path)), "key": key}
 
 
 def to_html(copy: Path) -> Path:

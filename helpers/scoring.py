@@ -4,6 +4,7 @@ A *mention* is one entity in one sentence. It counts as found when its type, its
 last word are all right, as in CoNLL. Lengths are in words. All F1 values are on the scale 0-100.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -266,26 +267,33 @@ class SurfaceIndex:
     """Where a mention's words stand: in the labelled sentences, only in the unlabelled text, or nowhere.
 
     Called with a mention's words it answers "labelled", "text" or "never". What counts is the sequence of
-    words within one sentence, whether or not it is a name there. Build it once from the text (one
-    sentence a line, words separated by blanks); `with_labelled` adds labelled sentences and shares the
-    text's index, so that it costs next to nothing for each labelled subset.
+    words within one line, whether or not it is a name there. Punctuation is split off everywhere, since
+    running text has it attached to words and labelled data has not. Build the index once from the lines of
+    the text; `with_labelled` adds labelled sentences and shares the text's index, so that it costs next to
+    nothing for each labelled subset.
     """
 
     def __init__(self, text: Iterable[str]) -> None:
-        self._text = _WordSequences(line.split() for line in text)
+        self._text = _WordSequences(map(_split, text))
         self._labelled = _WordSequences([])
 
     def with_labelled(self, sentences: Iterable[Sequence[str]]) -> "SurfaceIndex":
         """The same index with these labelled sentences, lists of words, in place of any earlier ones."""
         index = object.__new__(SurfaceIndex)
         index._text = self._text
-        index._labelled = _WordSequences(sentences)
+        index._labelled = _WordSequences(_split(" ".join(words)) for words in sentences)
         return index
 
     def __call__(self, words: tuple[str, ...]) -> str:
-        if words in self._labelled:
+        parts = tuple(_split(" ".join(words)))
+        if parts in self._labelled:
             return "labelled"
-        return "text" if words in self._text else "never"
+        return "text" if parts in self._text else "never"
+
+
+def _split(line: str) -> list[str]:
+    """Words and single punctuation marks."""
+    return re.findall(r"\w+|[^\w\s]", line)
 
 
 class _WordSequences:

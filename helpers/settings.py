@@ -61,7 +61,7 @@ class FinetuningSettings:
     """One fine-tuning run: a fixed number of steps, so that more sentences do not mean more updates."""
 
     steps: int = 200
-    batch_size: int = 16  # sentences
+    batch_size: int = 16  # rows: sentences, or windows of long ones
     learning_rate: float = 2e-3
     warmup: float = 0.1
     dropout: float = 0.1
@@ -134,10 +134,12 @@ def choose(
     """Settings for a named scale.
 
     Raises:
-        ValueError: there is no scale of that name.
+        ValueError: there is no scale of that name, or text is given for the world, which brings its own.
     """
     if scale not in SCALES:
         raise ValueError(f"SCALE is {scale!r}; choose one of {', '.join(SCALES)}")
+    if corpus == "world" and text:
+        raise ValueError("the built-in world brings its own text: leave TEXT out, or give a CORPUS folder")
     if out is None:
         name = scale if corpus == "world" else f"{scale}-{Path(corpus).resolve().name}"
         out = ROOT / "data" / "runs" / name

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -53,15 +54,34 @@ def test_the_variable_scale_is_the_default_of_the_option(chosen, monkeypatch):
 
 def test_kernels_in_another_folder_find_the_same_files(chosen, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    run, options = chosen(
-        *("--corpus", "mine", "--text", "a.txt", "b.gz", "--out", "results"),
-        *("--minutes", "2.5", "--replicates", "3"),
-    )
+    run, _ = chosen("--corpus", "mine", "--text", "a.txt", "b.gz", "--out", "results")
     assert run.corpus == str(tmp_path / "mine") and run.out == tmp_path / "results"
     assert run.text == (str(tmp_path / "a.txt"), str(tmp_path / "b.gz"))
-    assert (options.minutes, options.replicates) == (2.5, 3)
     monkeypatch.chdir(ROOT / "notebooks")
     assert settings.from_environment() == run, "what a notebook's kernel reads"
+
+
+def test_minutes_and_replicates_are_numbers():
+    options = cli._parser().parse_args(["run", "--minutes", "2.5", "--replicates", "3"])
+    assert (options.minutes, options.replicates) == (2.5, 3)
+
+
+def test_relative_paths_in_variables_reach_the_kernels_as_well(chosen, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("CORPUS", "mine"), ("TEXT", "a.txt"), ("OUT", "results")):
+        monkeypatch.setenv(name, value)
+    run, _ = chosen()
+    assert run.corpus == str(tmp_path / "mine") and run.text == (str(tmp_path / "a.txt"),)
+    monkeypatch.chdir(ROOT / "notebooks")
+    assert settings.from_environment() == run
+
+
+def test_a_plan_that_was_only_asked_for_leaves_no_trace(environment, tmp_path):
+    asked = []
+    environment.setattr(cli, "_plan", lambda settings, options: asked.append(settings.out))
+    for options in ([], ["--replicates", "20"], ["--minutes", "5"]):
+        assert cli.main(["plan", "--out", str(tmp_path), *options]) == 0
+    assert asked[0] == tmp_path and tmp_path not in asked[1:]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +89,7 @@ def test_kernels_in_another_folder_find_the_same_files(chosen, monkeypatch, tmp_
     [
         (["run", "--scale", "huge"], "invalid choice: 'huge'"),
         (["run", "--minutes", "0"], "must be above 0"),
+        (["run", "--minutes", "inf"], "must be above 0, and finite"),
         (["run", "--replicates", "two"], "invalid int value: 'two'"),
         ([], "required"),
     ],
@@ -85,6 +106,9 @@ def test_a_wrong_option_is_named(arguments, said, capsys):
         (["plan"], {"SCALE": "huge"}, "SCALE is 'huge'; choose one of smoke, laptop, gpu"),
         (["run", "--corpus", "no/such/folder"], {"SCALE": "smoke"}, "no/such/folder: no such folder"),
         (["report", "--out", "nothing-there"], {}, "holds no results.csv: finish a run first"),
+        (["plan", "--text", "news.txt"], {}, "the built-in world brings its own text"),
+        (["notebooks", "09"], {}, "no notebook in notebooks/ has a name that starts with 09"),
+        (["notebooks"], {"SCALE": "huge"}, "SCALE is 'huge'"),
         (["address", "--repository", "ftp://a"], {}, "is not of the form https://github.com/OWNER/NAME"),
     ],
 )
@@ -101,6 +125,8 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, variables, said, tmp_p
     [
         (notebooks.NotebookError("03_span_masking.ipynb, cell In [4]: KeyError"), 1, "cell In [4]"),
         (KeyboardInterrupt(), 130, "Interrupted"),
+        (BrokenProcessPool("terminated abruptly"), 1, "killed, mostly for want of memory"),
+        (FloatingPointError("the loss is nan at step 20"), 1, "the loss is nan at step 20"),
     ],
 )
 def test_a_run_that_stops_says_that_it_can_go_on(environment, capsys, error, code, said):
@@ -114,6 +140,43 @@ def test_a_run_that_stops_says_that_it_can_go_on(environment, capsys, error, cod
 
 
 # --- the report ---
+
+
+def test_a_report_on_results_of_another_corpus_is_refused(environment, laptop, table, capsys):
+    table.assign(corpus="2003").to_csv(laptop.out / "results.csv", index=False)
+    for name in ("plan.json", "verdicts.csv"):
+        (laptop.out / name).write_text("{}")
+    assert cli.main(["report", "--out", str(laptop.out)]) == 2
+    assert "holds results of 2003, not of world: name the folder by --corpus" in capsys.readouterr().err
+
+
+# --- the whole of it ---
+
+
+@pytest.mark.slow
+def test_a_whole_run_at_smoke_scale_and_again(tmp_path):
+    """What `make run` does: all notebooks, table, figure, report, the answer as the last words."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "helpers", "run", "--scale", "smoke", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in (
+        "results.csv",
+        "costs.csv",
+        "report.html",
+        *(f"f1_by_entity_length.{k}" for k in ("png", "svg")),
+    ):
+        assert (out / name).stat().st_size > 0, name
+    copies = {path: path.stat().st_mtime_ns for path in (out / "notebooks").glob("*.ipynb")}
+    assert len(copies) == 8
+    assert re.search(r"entity length|F1 by", done.stdout) and "report.html" in done.stdout.splitlines()[-2]
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0 and again.stdout.splitlines()[-3:] == done.stdout.splitlines()[-3:]
+    assert {path: path.stat().st_mtime_ns for path in copies} == copies  # nothing is done twice
+    truncated = min(copies)
+    truncated.write_text(truncated.read_text()[:1000])  # as a kill would leave it
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
+    assert notebooks.read(truncated).cells
 
 
 class Structure(HTMLParser):

@@ -81,8 +81,25 @@ def test_a_replaced_token_shows_both():
 
 
 def test_dollar_signs_are_letters_not_formulas():
-    figure = display.show_masked(["$", "3", "$"], ["$", "3", "$"], [False] * 3)
+    words = ["$$", "$_$", "US$/A$", "$"]
+    figure = display.show_masked(words, [*words[:3], "$2"], [False, False, False, True])
     figure.canvas.draw()
+    assert {"$$", "$_$", "US$/A$", "$ → $2"} <= {text.get_text() for text in figure.axes[0].texts}
+    boxes = figure.axes[0].patches[-4:]  # the last of them holds the replaced word
+    for word, box in zip(words[:3], boxes, strict=False):
+        assert box.get_width() - 2 * display.PADDING > 5 * len(word), word  # points; a formula is narrower
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u200b", "\u2060"])
+def test_a_word_without_an_outline_is_drawn_all_the_same(blank):
+    display.show_sentences([(["a", blank, "b"], ["O", "B-PER", "O"])]).canvas.draw()
+
+
+def test_sentences_stand_apart():
+    """Two sentences of one line each leave more room between them than two lines of one sentence."""
+    figure = display.show_sentences([(["one"], ["B-PER"]), (["two"], ["B-PER"])])
+    one, two = (text.get_position()[1] for text in figure.axes[0].texts if text.get_text() in ("one", "two"))
+    assert two - one > 1.2 * display.LINE
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(display.STATES, 2)))

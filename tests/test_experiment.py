@@ -92,10 +92,12 @@ def test_the_plan_fits_into_the_minutes(settings, folder, monkeypatch):
     # At 60 tokens a second pre-training alone takes 2 · (16,384 + 15% of 8,192) / 60 s = 9.8 minutes.
     monkeypatch.setattr(experiment, "_training_speed", lambda *_: 60.0)
     tight = plan(many, minutes=50)
-    assert 3 <= tight.replicates <= 4 and tight.wanted == 50
-    assert 30 < tight.minutes <= 50
-    assert "as many as fit; 50 wanted" in str(tight)
-    assert plan(many, minutes=0.1).replicates == 1  # never nothing
+    assert 4 <= tight.replicates <= 5 and tight.wanted == 50
+    assert 39 < tight.minutes <= 50
+    assert "as many as fit into 50 minutes; 50 wanted" in str(tight)
+    least = plan(many, minutes=0.1)
+    assert least.replicates == 1  # never nothing, and it says so
+    assert "the least there is; it takes longer than 0.1 minutes" in str(least)
     assert plan(many) == plan(many, minutes=0.1)  # what was asked for last stays
     assert plan(many, replicates=7).replicates == 7  # however long it takes
 
@@ -104,6 +106,13 @@ def test_the_plan_fits_into_the_minutes(settings, folder, monkeypatch):
 def test_a_plan_of_nothing_is_refused(settings, options):
     with pytest.raises(ValueError, match="must be positive"):
         plan(settings, **options)
+
+
+def test_tasks_go_to_the_worker_that_is_free():
+    assert experiment._side_by_side([3, 3, 1], 1) == 7
+    assert experiment._side_by_side([3, 3, 1], 2) == 4
+    assert experiment._side_by_side([3, 3, 1, 3, 3, 1], 2) == 7
+    assert experiment._side_by_side([3, 3, 1], 4) == 3  # more workers than tasks are no help
 
 
 def test_a_new_plan_keeps_the_precision(settings, folder, monkeypatch):
@@ -409,6 +418,20 @@ def test_the_arm_without_pre_training_alone(table, settings, folder):
     assert not (alone.out / "costs.csv").exists()
 
 
+def test_the_reference_is_a_whole_laptop_run():
+    """Every arm of every replicate has every cell, and what it cost; or else pairs would fall apart."""
+    laptop = Settings(SCALES["laptop"])
+    made, cost = experiment.reference(), experiment.reference_costs()
+    assert list(made.columns) == COLUMNS
+    assert set(made["replicate"]) == set(range(8)) and set(made["arm"]) == set(laptop.scale.arms)
+    for (arm, _), rows in made.groupby(["arm", "replicate"]):
+        found = set(rows[["tokens_seen", "labelled_sentences", "subset"]].itertuples(index=False, name=None))
+        assert found == set(cells(laptop, arm, laptop.scale.labelled_sentences))
+    pairs = set(cost[["arm", "replicate"]].itertuples(index=False, name=None))
+    assert pairs == {(arm, seed) for arm in ("token", "span") for seed in range(8)}
+    assert (cost["seconds_per_step"] > 0).all()
+
+
 # Several processes
 
 PROGRAM = """
@@ -427,7 +450,7 @@ experiment.results(settings)
 """
 
 
-def test_processes_side_by_side_make_the_same_table(table, tmp_path):
+def test_processes_side_by_side_make_the_same_cells(table, tmp_path):
     """In a copy of the project, whose artifacts stand in its own folder."""
     shutil.copytree(ROOT / "helpers", tmp_path / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "data" / "world", tmp_path / "data" / "world")
@@ -457,6 +480,14 @@ def test_processes_side_by_side_make_the_same_table(table, tmp_path):
 def write_conll(folder: Path, name: str, sentences) -> None:
     blocks = ["".join(f"{w}\t{t}\n" for w, t in zip(*pair, strict=True)) for pair in sentences]
     (folder / name).write_text("\n".join(blocks), encoding="utf-8")
+
+
+def test_names_that_look_like_numbers_or_nothing_are_text(tmp_path):
+    frame = pd.DataFrame(
+        {"corpus": ["2003"], "arm": ["none"], "type": ["NA"], "novelty": ["text"], "length": ["1"]}
+    )
+    frame.to_csv(tmp_path / "results.csv", index=False)
+    pd.testing.assert_frame_equal(experiment.read_table(tmp_path / "results.csv"), frame, check_dtype=False)
 
 
 def test_a_folder_of_conll_files_runs_through(folder):

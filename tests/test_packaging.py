@@ -79,7 +79,7 @@ def imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", sorted((ROOT / "helpers").glob("*.py")), ids=lambda path: path.stem)
 def test_helpers_import_only_what_is_declared(path):
     declared = {need.name for need in NEEDS[: len(PROJECT["dependencies"] + EXTRAS["lab"])]}
-    declared |= {"nbclient", "IPython"}  # parts of papermill and ipykernel
+    declared |= {"nbclient"}  # a part of papermill
     assert imported(path) <= declared | {"helpers"} | sys.stdlib_module_names
 
 

@@ -238,6 +238,22 @@ def test_surface_index_by_hand():
     assert index(("Rose",)) == "text"  # with_labelled leaves the first index as it was
 
 
+def test_surface_index_splits_punctuation_off_running_text():
+    line = 'He left ("for good") Xianyou County, Putian; U.S. law says: Jean-Luc\'s Bay.'
+    index = scoring.SurfaceIndex([line]).with_labelled([["St.", "Anne", ",", "Bay"]])
+    for words in [
+        ("Xianyou", "County"),
+        ("Putian",),
+        ("U.S.",),
+        ("U.S", "."),
+        ("Jean-Luc", "'s", "Bay"),
+        ("good",),
+    ]:
+        assert index(words) == "text", words
+    assert index(("St.", "Anne")) == "labelled"
+    assert index(("County", "Putian")) == index(("Xianyou", "Putian")) == "never"
+
+
 @given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), max_size=6))
 def test_surface_index_finds_what_plain_search_finds(lines):
     text = [" ".join(line) for line in lines]

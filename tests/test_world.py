@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
-from helpers import world
-from helpers.settings import ROOT, WorldSettings
+from helpers import scoring, tokenization, world
+from helpers.settings import ROOT, ModelSettings, WorldSettings
 from helpers.world import TYPES, generate
 
 SMALL = WorldSettings(seed=0, sentences=200, train=20, dev=10, test=30)
@@ -141,6 +142,51 @@ def test_length_is_not_type(default):
         assert sum(counts[kind, name] >= 100 for name in ("1", "2", "3", "4", "5+")) >= 4, kind
     for name in ("1", "2", "3", "4", "5+"):
         assert sum(counts[kind, name] for kind in TYPES) >= 300
+
+
+def test_half_of_the_words_in_names_are_split():
+    """40-60%: so that hiding whole words differs from hiding tokens."""
+    made = generate(WorldSettings())
+    tokenizer = tokenization.train(made.text, ModelSettings().vocabulary_size)
+    words = [word for name, _ in mentions(made.test) for word in name]
+    pieces = tokenizer.backend_tokenizer.encode_batch([[word] for word in words], is_pretokenized=True)
+    split = sum(len(encoding.ids) - 2 > 1 for encoding in pieces) / len(words)  # without [CLS] and [SEP]
+    assert 0.4 <= split <= 0.6
+
+
+def f1_of_all(made, rule) -> float:
+    gold = [tags for _, tags in made.test]
+    return scoring.f1_by_length(gold, [rule(words) for words, _ in made.test]).set_index("length").f1["all"]
+
+
+def test_capital_letters_give_little_away(default):
+    """Every run of capitalised words, under the most frequent type."""
+    kind = Counter(kind for _, kind in mentions(default.train)).most_common(1)[0][0]
+
+    def rule(words):
+        tags = ["O", *(word[0].isupper() for word in words)]
+        return [
+            "O" if not is_capital else f"{'I' if before is True else 'B'}-{kind}"
+            for before, is_capital in pairwise(tags)
+        ]
+
+    assert f1_of_all(default, rule) < 50
+
+
+def test_a_list_of_a_hundred_sentences_gives_little_away(default):
+    """The names of the labelled sentences, the longest first."""
+    known = dict(mentions(default.train[:100]))
+
+    def rule(words):
+        tags = ["O"] * len(words)
+        for length in range(max(map(len, known)), 0, -1):
+            for start in range(len(words) - length + 1):
+                kind = known.get(tuple(words[start : start + length]))
+                if kind and set(tags[start : start + length]) == {"O"}:
+                    tags[start : start + length] = [f"B-{kind}"] + [f"I-{kind}"] * (length - 1)
+        return tags
+
+    assert 20 < f1_of_all(default, rule) < 50
 
 
 # The dials

@@ -1,6 +1,6 @@
 """Operating point of the built-in world: F1 by entity length, one factor moved at a time.
 
-    python tests/benchmarks/calibration.py --vary world.context=0.4,0.8 --vary pretraining.learning_rate=2e-3
+    python tests/benchmarks/calibration.py --vary "world.context=0.4;0.8" --vary finetuning.steps=400
 
 Each `--vary` adds a line per value to the table; the first line is the settings as they stand. Seeds 50–99
 are for calibration. The span arm is run only for its loss (`--loss-only`), until the world is frozen.
