@@ -161,11 +161,11 @@ class Plan:
     key: str
 
     def __str__(self) -> str:
-        fits = f" (as many as fit into {self.limit:g} minutes; {self.wanted} wanted)"
-        if self.limit is None or self.replicates >= self.wanted:
-            fits = ""
-        elif self.minutes > self.limit:
+        fits = ""
+        if self.limit and self.minutes > self.limit:
             fits = f" (the least there is; it takes longer than {self.limit:g} minutes)"
+        elif self.limit and self.replicates < self.wanted:
+            fits = f" (as many as fit into {self.limit:g} minutes; {self.wanted} wanted)"
         return (
             f"Scale {self.scale}: {self.replicates} paired replicates{fits} of {len(self.arms)} arms "
             f"({', '.join(self.arms)}),\n"

@@ -99,7 +99,9 @@ def test_the_plan_fits_into_the_minutes(settings, folder, monkeypatch):
     assert least.replicates == 1  # never nothing, and it says so
     assert "the least there is; it takes longer than 0.1 minutes" in str(least)
     assert plan(many) == plan(many, minutes=0.1)  # what was asked for last stays
-    assert plan(many, replicates=7).replicates == 7  # however long it takes
+    asked = plan(many, replicates=7)
+    assert asked.replicates == 7  # however long it takes
+    assert "7 paired replicates of 3 arms" in str(asked)
 
 
 @pytest.mark.parametrize("options", [{"replicates": 0}, {"minutes": 0}, {"minutes": -1}])
