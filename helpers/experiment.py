@@ -9,12 +9,13 @@ interrupted and goes on where it was.
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from random import Random
 
@@ -491,6 +492,13 @@ def _start_worker(done, threads: int) -> None:
     global _done
     _done = done
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the run that started it is gone, however it was killed."""
+    parent_process().join()
+    os._exit(1)
 
 
 def _work(settings: Settings, plan: Plan, arm: str, number: int) -> None:

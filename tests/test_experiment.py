@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
@@ -474,6 +475,52 @@ def test_processes_side_by_side_make_the_same_cells(table, tmp_path):
     ]
     pd.testing.assert_series_equal(*gold)
     assert len(list((tmp_path / "data" / "runs" / "artifacts").glob("scores-*/scores.csv"))) == 2
+
+
+def test_workers_end_when_the_run_is_killed(tmp_path):
+    shutil.copytree(ROOT / "helpers", tmp_path / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "data" / "world", tmp_path / "data" / "world")
+    program = PROGRAM.replace("replace(MICRO,", "replace(MICRO, tokens=(10**9,),")  # longer than the test
+    program = program.replace(
+        "assert experiment.plan", "real, experiment._run = experiment._run, spied\nassert experiment.plan"
+    )
+    run = subprocess.Popen([sys.executable, "-c", SPY + program, str(ROOT / "tests")], cwd=tmp_path)
+    pids, end = tmp_path / "pids", time.monotonic() + 90
+    while not pids.exists() and time.monotonic() < end:
+        time.sleep(0.2)
+    workers = [int(pid) for pid in pids.read_text().split()]
+    assert len(workers) == 2 and all(map(is_alive, workers))
+    time.sleep(5)  # until they are at work
+    run.kill()
+    run.wait()
+    while any(map(is_alive, workers)) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not any(map(is_alive, workers))
+
+
+SPY = """
+import threading
+import time
+from multiprocessing import active_children
+
+def watch():
+    while len(active_children()) < 2:
+        time.sleep(0.1)
+    Path("part").write_text(" ".join(str(child.pid) for child in active_children()))
+    Path("part").rename("pids")
+
+def spied(*arguments):
+    threading.Thread(target=watch, daemon=True).start()
+    real(*arguments)
+"""
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # A corpus of the reader's own
