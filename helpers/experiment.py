@@ -538,11 +538,12 @@ def results(settings: Settings) -> pd.DataFrame:
 def _run(settings: Settings, plan: Plan, tasks: list[tuple[str, int]]) -> None:
     """Makes the scores of each (arm, replicate number), several side by side."""
     finetuning = _finetuning_tokens(settings)
-    total = sum(
-        len(cells(settings, arm, plan.labelled_sentences)) * finetuning
-        + (arm != "none") * _tokens_trained(settings)
-        for arm, _ in tasks
-    )
+    total = 0
+    for arm, number in tasks:
+        total += len(cells(settings, arm, plan.labelled_sentences)) * finetuning
+        key = _key(settings, arm, number, TRAINING, plan.dtype)
+        if arm != "none" and not artifacts.exists("pretrained", key):
+            total += _tokens_trained(settings)
     with tqdm(total=total, unit=" tokens", unit_scale=True, desc=f"{len(tasks)} runs", smoothing=0.02) as bar:
         if plan.workers == 1:
             for arm, number in tasks:
