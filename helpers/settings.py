@@ -103,7 +103,7 @@ SCALES = {
         vocabulary_size_of_real_text=1_500,
         world=WorldSettings(sentences=1_500, train=60, dev=40, test=80),
         model=ModelSettings(vocabulary_size=800, hidden_size=32),
-        finetuning=FinetuningSettings(steps=10),
+        finetuning=FinetuningSettings(steps=100, learning_rate=5e-3),  # so small a model needs a higher rate
     ),
     "laptop": Scale(name="laptop", replicates=8, minutes=15, tokens=(1_500_000, 4_500_000)),
     "gpu": Scale(

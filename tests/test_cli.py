@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from helpers import __main__ as cli
-from helpers import notebooks, report, settings, verdicts
+from helpers import notebooks, report, settings, verdicts, world
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -150,35 +150,6 @@ def test_a_report_on_results_of_another_corpus_is_refused(environment, laptop, t
     assert "holds results of 2003, not of world: name the folder by --corpus" in capsys.readouterr().err
 
 
-# --- the whole of it ---
-
-
-@pytest.mark.slow
-def test_a_whole_run_at_smoke_scale_and_again(tmp_path):
-    """What `make run` does: all notebooks, table, figure, report, the answer as the last words."""
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "helpers", "run", "--scale", "smoke", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    for name in (
-        "results.csv",
-        "costs.csv",
-        "report.html",
-        *(f"f1_by_entity_length.{k}" for k in ("png", "svg")),
-    ):
-        assert (out / name).stat().st_size > 0, name
-    copies = {path: path.stat().st_mtime_ns for path in (out / "notebooks").glob("*.ipynb")}
-    assert len(copies) == 8
-    assert re.search(r"entity length|F1 by", done.stdout) and "report.html" in done.stdout.splitlines()[-2]
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert again.returncode == 0 and again.stdout.splitlines()[-3:] == done.stdout.splitlines()[-3:]
-    assert {path: path.stat().st_mtime_ns for path in copies} == copies  # nothing is done twice
-    truncated = min(copies)
-    truncated.write_text(truncated.read_text()[:1000])  # as a kill would leave it
-    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
-    assert notebooks.read(truncated).cells
-
-
 class Structure(HTMLParser):
     """Tags of a page in order, with their attributes."""
 
@@ -264,3 +235,77 @@ def test_the_report_holds_what_was_found_and_how(page):
     for said in ("80.2 [80.0, 80.4]", "cannot tell", "IO tags were converted", "5 &lt; 6 &amp; so on"):
         assert said in page
     assert "5 paired replicates" in page and "Python 3." in page and "processors" in page
+
+
+# --- the whole of it ---
+
+
+def run_at_smoke_scale(*options):
+    command = [sys.executable, "-m", "helpers", "run", "--scale", "smoke", *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def check_whole(out, done):
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name in (
+        "results.csv",
+        "costs.csv",
+        "report.html",
+        "f1_by_entity_length.png",
+        "f1_by_entity_length.svg",
+    ):
+        assert (out / name).stat().st_size > 0, name
+    assert done.stdout.splitlines()[-2:] == [
+        f"Report: {out / 'report.html'}",
+        f"Table, figure and executed notebooks: {out}",
+    ]
+    for said in (
+        "F1 (0-100) by entity length",
+        "span masking",
+        "2 paired replicates",
+        "1. Span masking needs",
+    ):
+        assert said in done.stdout
+    assert len(list((out / "notebooks").glob("*.ipynb"))) == 8
+
+
+@pytest.mark.slow
+def test_a_whole_run_on_the_world_and_again(tmp_path):
+    out = tmp_path / "out"
+    check_whole(out, run_at_smoke_scale("--out", str(out)))
+    table = pd.read_csv(out / "results.csv")
+    assert (table.groupby("arm")["correct"].sum() > 0).all()  # small as it is, it finds something
+    copies = {path: path.stat().st_mtime_ns for path in (out / "notebooks").glob("*.ipynb")}
+    check_whole(out, run_at_smoke_scale("--out", str(out)))
+    assert {path: path.stat().st_mtime_ns for path in copies} == copies  # nothing is done twice
+    truncated = min(copies)
+    truncated.write_text(truncated.read_text()[:1000])  # as a kill would leave it
+    check_whole(out, run_at_smoke_scale("--out", str(out)))
+    assert len(notebooks.read(truncated).cells) > 10
+    assert {path for path in copies if path.stat().st_mtime_ns != copies[path]} == {truncated}
+
+
+@pytest.mark.slow
+def test_a_whole_run_on_files_of_the_users_own(tmp_path):
+    """In IO tags, without dev, with words longer than a window, odd letters, names like 2003 and NA."""
+    made = world.generate(settings.SCALES["smoke"].world)
+    odd = (
+        ["https://example.org/" + "x7" * 40, "$$", "\u00a0", "US$/A$", "Tarn"],
+        ["O", "O", "O", "O", "I-NA"],
+    )
+    folder = tmp_path / "2003"
+    folder.mkdir()
+    for name, sentences in (("train", made.train + [odd] * 60), ("test", made.test + [odd] * 20)):
+        lines = []
+        for words, tags in sentences:
+            lines += [f"{word}\t{tag.replace('B-', 'I-')}" for word, tag in zip(words, tags, strict=True)] + [
+                ""
+            ]
+        (folder / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "news.txt").write_text("\n".join(made.text), encoding="utf-8")
+    out = tmp_path / "out"
+    options = ("--corpus", str(folder), "--text", str(tmp_path / "news.txt"), "--out", str(out))
+    done = run_at_smoke_scale(*options)
+    check_whole(out, done)
+    assert "IO tags were converted to IOB2" in done.stdout and "No dev file" in done.stdout
+    assert "test sentences also stand in train" in done.stdout
