@@ -168,7 +168,8 @@ class Plan:
         elif self.limit and self.replicates < self.wanted:
             fits = f" (as many as fit into {self.limit:g} minutes; {self.wanted} wanted)"
         return (
-            f"Scale {self.scale}: {self.replicates} paired replicates{fits} of {len(self.arms)} arms "
+            f"Scale {self.scale}: {self.replicates} paired replicate{'s' * (self.replicates > 1)}{fits} "
+            f"of {len(self.arms)} arms "
             f"({', '.join(self.arms)}),\n"
             f"{self.tokens[-1]:,} tokens of pre-training for each, then fine-tuning on "
             f"{', '.join(map(str, self.labelled_sentences))} labelled sentences.\n"

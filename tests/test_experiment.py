@@ -82,7 +82,7 @@ def test_the_plan_is_measured_once_and_kept(settings, monkeypatch):
     monkeypatch.setattr(experiment, "_measure", None)  # would be an error if it were called
     assert plan(settings) == made
     assert json.loads((settings.out / "plan.json").read_text())["replicates"] == 1
-    assert "1 paired replicates of 3 arms (none, token, span)" in str(made)
+    assert "1 paired replicate of 3 arms (none, token, span)" in str(made)
     assert "16,384 tokens" in str(made) and "10, 20 labelled sentences" in str(made)
 
 
