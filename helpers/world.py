@@ -16,6 +16,7 @@ from helpers.settings import ROOT, WorldSettings
 FOLDER = ROOT / "data" / "world"
 TYPES = ("PER", "LOC", "ORG", "WORK", "EVENT")
 INVENTED = ("given", "surname", "place", "stem", "feast")  # stems are company names
+SYLLABLES = ("beginning", "vowel", "common", *INVENTED)  # what they are made of
 NEW_NAMES = 0.15  # share of mentions whose name is made up on the spot, and mostly never comes again
 ZIPF_OFFSET = 3  # the name of rank r (from 0) is mentioned in proportion to 1 / (r + offset)
 PLAIN_CLAUSES = 0.08  # share of clauses without a name
@@ -51,11 +52,12 @@ class Draw:
         return items[bisect(cumulative, self.random() * cumulative[-1])]
 
 
-def read_sections(name: str) -> dict[str, list[str]]:
+def read_sections(name: str, needed: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """The lines of a file in `data/world` by [section]; comments and blank lines are left out.
 
     Raises:
-        ValueError: a line stands before the first section; names file and line.
+        ValueError: a line stands before the first section (names file and line), or a section that is needed
+            is missing or empty.
     """
     sections: dict[str, list[str]] = {}
     lines = None
@@ -68,15 +70,17 @@ def read_sections(name: str) -> dict[str, list[str]]:
             if lines is None:
                 raise ValueError(f"{FOLDER / name}:{number}: put a [section] line before this one")
             lines.append(line)
+    if lacking := [section for section in needed if not sections.get(section)]:
+        raise ValueError(f"{FOLDER / name}: [{lacking[0]}] is missing or empty: add a line under it")
     return sections
 
 
 def check_slots(name: str, sections: dict[str, list[str]], words: dict[str, list[str]]) -> None:
-    """Raises ValueError if a pattern of a file asks for a list of words, or a type, that does not exist."""
+    """Raises ValueError if a pattern of a file asks for a list of words, or a type, that is not there."""
     for line in chain.from_iterable(sections.values()):
         for part in line.split():
             slot = part[1:-1]
-            if part.startswith("<") and part != "<Demonym>" and slot.lower() not in words:
+            if part.startswith("<") and part != "<Demonym>" and not words.get(slot.lower()):
                 raise ValueError(f"{FOLDER / name}: {part} in {line!r}: add [{slot.lower()}] to words.txt")
             if part.startswith("[") and slot not in (*TYPES, "ANY"):
                 raise ValueError(f"{FOLDER / name}: {part} in {line!r}: choose from {', '.join(TYPES)}, ANY")
@@ -107,8 +111,11 @@ class Names:
         self.words, self.draw = words, draw
         self.predictability, self.count = settings.predictability, settings.names
         self.followers: dict[tuple[str, str], str] = {}
-        self.patterns = read_sections("names.txt")
+        self.patterns = read_sections("names.txt", TYPES)
         check_slots("names.txt", self.patterns, words)
+        longest = max(chain.from_iterable(self.patterns.values()), key=lambda line: len(line.split()))
+        if len(longest.split()) > len(LENGTHS):
+            raise ValueError(f"{FOLDER / 'names.txt'}: {longest!r} has more than {len(LENGTHS)} words")
         tilt, power, weights = 0.5 + settings.length, 1.0, []  # a tilt of 1 leaves the lengths as they are
         for share in LENGTHS:
             weights.append(share * power)
@@ -162,7 +169,7 @@ class Newspaper:
 
     def __init__(self, settings: WorldSettings, words: dict[str, list[str]], names: Names):
         self.words, self.names, self.context = words, names, settings.context
-        sections = read_sections("sentences.txt")
+        sections = read_sections("sentences.txt", ("telling", "neutral", "plain", "frames"))
         check_slots("sentences.txt", sections, words)
         self.clauses = {
             kind: [line.split() for line in sections[kind]] for kind in ("telling", "neutral", "plain")
@@ -218,7 +225,9 @@ def generate(settings: WorldSettings) -> World:
     """
     draw = Draw(3 * settings.seed)
     words = {name: " ".join(lines).split() for name, lines in read_sections("words.txt").items()}
-    syllables = {name: " ".join(lines).split() for name, lines in read_sections("syllables.txt").items()}
+    syllables = {
+        name: " ".join(lines).split() for name, lines in read_sections("syllables.txt", SYLLABLES).items()
+    }
     shared = round(settings.invented_words * settings.shared_words)
     common = invent_words(draw, syllables, "common", shared)
     for kind in INVENTED:

@@ -276,6 +276,28 @@ def test_a_pattern_that_asks_for_what_is_not_there(own_files, name, line, messag
         generate(SMALL)
 
 
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [("sentences.txt", "frames"), ("names.txt", "WORK"), ("syllables.txt", "vowel"), ("words.txt", "noun")],
+)
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_section_that_is_not_there(own_files, name, section, empty):
+    text = (own_files / name).read_text(encoding="utf-8")
+    before, _, rest = text.partition(f"[{section}]\n")
+    after = rest[rest.index("\n[") :] if "\n[" in rest else ""
+    assert rest
+    (own_files / name).write_text(before + f"[{section}]\n" * empty + after, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"\[?{section}\b"):
+        generate(SMALL)
+
+
+def test_a_name_longer_than_any(own_files):
+    with (own_files / "names.txt").open("a", encoding="utf-8") as file:
+        file.write("\n[PER]\n" + " ".join(["<given>"] * 8) + "\n")
+    with pytest.raises(ValueError, match="'<given> .* has more than 7 words"):
+        generate(SMALL)
+
+
 def test_patterns_that_do_not_make_so_many_sentences(own_files):
     kinds = "".join(f"[{kind}]\nit rained\n" for kind in ("telling", "neutral", "plain"))
     (own_files / "sentences.txt").write_text(f"{kinds}[frames]\n{{clause}} .\n", encoding="utf-8")
