@@ -114,7 +114,8 @@ def _plan(chosen: Settings, options: argparse.Namespace):
 
     try:
         if chosen.corpus != "world":
-            print(*experiment.replicate(chosen).corpus.notes, sep="\n")
+            for note in experiment.replicate(chosen).corpus.notes:
+                print(note)
         return experiment.plan(chosen, minutes=options.minutes, replicates=options.replicates)
     except ValueError as error:
         raise InputError(error) from error

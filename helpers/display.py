@@ -123,9 +123,8 @@ def _figure(paragraphs: list, legend: list[str], title: str) -> Figure:
     """Lay the paragraphs (labels, states, mentions) out below each other; one data unit is one point."""
     laid_out, bottom = [], 0.0
     for labels, states, mentions in paragraphs:
-        places = _flow(
-            labels, states, bottom + BETWEEN if bottom else 0.0
-        )  # one (left, width, line) per label
+        top = bottom + BETWEEN if bottom else 0.0
+        places = _flow(labels, states, top)  # one (left, width, line) per label
         laid_out.append((labels, states, mentions, places))
         bottom = places[-1][2] + 1 if places else bottom
     step = LINE if any(mentions for _, _, mentions in paragraphs) else TIGHT_LINE

@@ -75,8 +75,8 @@ def span_units(
 
     Candidates also start up to `longest` − 1 words before the text between two special tokens, so that its
     first words are not starved; of those, only the part inside the text counts. For this, every special
-    token leaves a gap of that many places, and no span can reach across it. The first word is in fact hidden
-    15 to 19% more often than the average, since the unit that the budget cuts keeps its beginning.
+    token leaves a gap of that many places, and no span can reach across it. The first word is hidden too
+    often (17.6% instead of 15% in notebook 03's count): the unit that the budget cuts keeps its beginning.
 
     Args:
         words: `[batch, length]`, the number of each token's word within its row, from 0.

@@ -193,9 +193,8 @@ def execute(path: Path, copy: Path, key: str = "") -> None:
         raise NotebookError(message) from error
     except DeadKernelError as error:
         cells = [cell for cell in read(copy).cells if cell.cell_type == "code"]
-        states = [cell.metadata.get("papermill", {}).get("status") for cell in cells]
-        number = next((n for n, state in enumerate(states, 1) if state != "completed"), len(cells))
-        where = f"{path.name}, code cell {number}"
+        started = sum(cell.metadata.get("papermill", {}).get("start_time") is not None for cell in cells)
+        where = f"{path.name}, code cell {started}"
         message = f"{where}: {error}, mostly for want of memory\nIts outputs up to there: {copy}"
         raise NotebookError(message) from error
     notebook.metadata[RECORD] = {"code_hash": code_hash(notebook), "key": key}

@@ -286,6 +286,15 @@ def test_a_notebook_that_fails_is_named_with_its_cell_and_leaves_a_copy(project,
     assert "before" in copy.read_text() and notebooks.RECORD not in notebooks.read(copy).metadata
 
 
+def test_a_kernel_that_dies_is_named_with_its_cell(tmp_path):
+    notebook = nbformat.v4.new_notebook()
+    sources = ("1", "import os, time\ntime.sleep(1)\nos._exit(1)", "2")
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbformat.write(notebook, tmp_path / "dies.ipynb")
+    with pytest.raises(notebooks.NotebookError, match=r"dies\.ipynb, code cell 2: .*want of memory"):
+        notebooks.execute(tmp_path / "dies.ipynb", tmp_path / "copy.ipynb")
+
+
 def test_an_unknown_notebook_is_refused(project, tmp_path):
     with pytest.raises(ValueError, match="09"):
         notebooks.execute_all(tmp_path / "out", "", ["09"])
