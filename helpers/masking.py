@@ -1,202 +1,514 @@
-"""Token, whole-word and span masking: one function, the strategies differ in their units.
+"""Hiding tokens for masked-LM training: single tokens, whole words, spans of words, known mentions.
 
-Every strategy divides a row into candidate units and hides units until the budget is spent. A unit is one
-token (BERT), one word (whole-word masking) or a run of words of random length (SpanBERT). Each unit draws a
-random priority; a token belongs to the covering unit of lowest priority; tokens are ordered by (priority,
-position) and the first K of a row are hidden. So every strategy hides exactly the same number of tokens,
-and the last unit of a row may be cut to a prefix.
+One function, `mask`. The strategies differ in their *units* alone: a unit is one token (BERT), one word
+(whole-word masking), a run of words of random length (SpanBERT) or a mention that is known beforehand. Each
+unit has a random priority, and a token belongs to the covering unit of lowest priority. Tokens are ordered
+by (priority, position), a key that no two share, and the first K of a row are hidden. So every strategy hides
+exactly K tokens; a unit's tokens stand together in that order, so only the last unit can be cut, and it
+keeps its beginning. The same corruption follows for all.
+
+Plain PyTorch, no loop over tokens, words or rows. All choices are comparisons of whole numbers: the same
+random numbers (`Keys`) give the same masks on every device. No shape depends on the data.
 """
 
+import math
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
 
-STRATEGIES = ("token", "whole_word", "span")
+STRATEGIES = ("token", "whole_word", "span", "mentions")
 IGNORED = -100  # the label that PyTorch's cross entropy leaves out
+BITS = 30  # of a priority, a length, a fate
+PLACE_BITS = 16  # of a position or a unit's number within its row, so priority and both fit into 63 bits
+LAST = 1 << (BITS + PLACE_BITS)  # comes after every unit
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What is hidden, how much of it, and what the model sees there.
+
+    Raises:
+        ValueError: an option that does not exist, or a number outside its range.
+    """
+
+    strategy: str = "span"  # or "token" (Devlin et al. 2019), "whole_word" (their update of 2019), "mentions"
+    mask_rate: float = 0.15  # share of a row's tokens of text that is hidden, in (0, 1)
+    p: float = 0.2  # spans: after each word, the probability that the span ends there, in (0, 1)
+    longest: int = 10  # spans: words; the distribution of lengths is cut off here
+    edges: str = "before"  # spans may start before a row; "inside": only at its words (Joshi et al. 2020)
+    keep_whole: bool = False  # a word that the budget cuts stays visible, and its slots stay unused
+    corruption: tuple[float, float, float] = (0.8, 0.1, 0.1)  # show [MASK], a random token, the token itself
+    corrupt_per: str = "token"  # drawn for each hidden token; "run": once for neighbours (SpanBERT's paper)
+
+    def __post_init__(self):
+        def choose(name: str, choices: tuple[str, ...]) -> None:
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
+
+        choose("strategy", STRATEGIES)
+        choose("edges", ("before", "inside"))
+        choose("corrupt_per", ("token", "run"))
+        for name in ("mask_rate", "p"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+        if self.longest != int(self.longest) or self.longest < 1:
+            raise ValueError(f"longest must be a whole number of words, at least 1, not {self.longest}")
+        mix = self.corruption
+        if len(mix) != 3 or not all(share >= 0 for share in mix) or not math.isclose(sum(mix), 1):
+            raise ValueError(f"corruption must be three shares that add up to 1, not {mix}")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What masking has to know of a tokenizer. Replacement tokens are drawn from all but the special ids.
+
+    Raises:
+        ValueError: no size, or ids that do not lie in 0 … size − 1, or nothing left to draw from.
+    """
+
+    size: int
+    mask_token_id: int
+    special_ids: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if not isinstance(self.size, int) or self.size < 1:
+            raise ValueError(f"the vocabulary's size must be a whole number above 0, not {self.size!r}")
+        for token_id in (self.mask_token_id, *self.special_ids):
+            if not isinstance(token_id, int) or not 0 <= token_id < self.size:
+                raise ValueError(
+                    f"mask_token_id and special_ids must lie in 0 … {self.size - 1}, not {token_id!r}"
+                )
+        if len({self.mask_token_id, *self.special_ids}) >= self.size:
+            raise ValueError(f"all {self.size} tokens are special: none is left to replace others")
+
+    @classmethod
+    def of(cls, tokenizer) -> "Vocabulary":
+        """Size, mask token and special tokens of a `transformers` tokenizer."""
+        return cls(len(tokenizer), tokenizer.mask_token_id, tuple(tokenizer.all_special_ids))
 
 
 class Masked(NamedTuple):
-    """A masked batch; every field is `[batch, length]`."""
+    """A masked batch. `labels.gather(1, positions)` are the labels of the slots, -100 at an unused one."""
 
-    inputs: torch.Tensor  # what the model sees
-    labels: torch.Tensor  # the original id where a token is hidden, -100 elsewhere
-    units: torch.Tensor  # the number of the unit a hidden token belongs to, -1 elsewhere
+    inputs: torch.Tensor  # [batch, length] what the model sees
+    labels: torch.Tensor  # [batch, length] the original id where a token is hidden, -100 elsewhere
+    positions: torch.Tensor  # [batch, slots] where tokens are hidden, in the order of drawing, all different
+    units: torch.Tensor  # [batch, length] a number that the tokens of a unit share, -1 at special tokens
 
 
-def span_length_weights(p: float = 0.2, longest: int = 10) -> torch.Tensor:
-    """Probability of a span of 1 … `longest` words: geometric, cut off and renormalised.
+class Keys(NamedTuple):
+    """The random numbers behind one batch of masks: int64, uniform in 0 … 2^60 − 1."""
 
-    p(1−p)^(l−1) over l = 1 … longest, as in SpanBERT (Joshi et al. 2020, section 3.1); with p = 0.2 and
-    longest = 10 the mean is 3.797 words. Cutting off is not the same as clipping, which piles all longer
-    spans up at `longest` (mean 4.46).
+    units: torch.Tensor  # [batch, length + longest − 1] one per candidate unit: its priority and its length
+    segments: torch.Tensor  # [batch, length] one per stretch of text between special tokens
+    slots: torch.Tensor  # [batch, slots] one per hidden token: its fate and its replacement
+
+
+def mask(
+    input_ids: torch.Tensor,
+    word_ids: torch.Tensor,
+    scheme: Scheme,
+    vocabulary: Vocabulary,
+    generator: torch.Generator,
+    mention_ids: torch.Tensor | None = None,
+) -> Masked:
+    """Hide a share of each row's tokens and say which, for masked-LM training.
+
+    Args:
+        input_ids: `[batch, length]` integers.
+        word_ids: `[batch, length]`, -1 at tokens that are never hidden (special tokens, padding). Elsewhere
+            the number of the token's word. Between two special tokens the numbers never fall; behind one
+            they may begin again.
+        scheme: strategy, rate, corruption.
+        vocabulary: the mask token, and the tokens that may replace others.
+        generator: source of all randomness, on the device of `input_ids`.
+        mention_ids: `[batch, length]`, the number of the mention that a token is part of, -1 outside; asked
+            for by the strategy "mentions" alone.
 
     Returns:
-        `[longest]` float64, sums to 1.
+        `Masked`. In each row round(mask_rate · tokens of text) tokens are hidden, at least one, whatever the
+        strategy; with `keep_whole` it may be fewer.
+
+    Raises:
+        ValueError: tensors that do not fit together, a row without words, word ids that fall, missing
+            mention ids, a generator on another device.
     """
-    if not 0 < p < 1:
-        raise ValueError(f"p must lie between 0 and 1, not {p}")
-    weights = p * (1 - p) ** torch.arange(longest, dtype=torch.float64)
-    return weights / weights.sum()
+    _check(input_ids, word_ids, scheme, generator, mention_ids)
+    keys = draw_keys(*input_ids.shape, scheme, generator)
+    return mask_with_keys(input_ids, word_ids, scheme, vocabulary, keys, mention_ids)
+
+
+def draw_keys(batch: int, length: int, scheme: Scheme, generator: torch.Generator) -> Keys:
+    """Random numbers for one batch, on the generator's device. Their shapes do not depend on the text."""
+
+    def draw(columns: int) -> torch.Tensor:
+        return torch.randint(1 << 2 * BITS, (batch, columns), generator=generator, device=generator.device)
+
+    spans = scheme.strategy in ("span", "mentions")
+    return Keys(
+        units=draw(length + scheme.longest - 1 if spans else length),
+        segments=draw(length if spans else 0),
+        slots=draw(slots(length, scheme.mask_rate)),
+    )
+
+
+def mask_with_keys(
+    input_ids: torch.Tensor,
+    word_ids: torch.Tensor,
+    scheme: Scheme,
+    vocabulary: Vocabulary,
+    keys: Keys,
+    mention_ids: torch.Tensor | None = None,
+) -> Masked:
+    """`mask` for given random numbers, without its checks: nothing waits for the device or recompiles."""
+    can_hide = word_ids >= 0  # [batch, length]
+    words = number_words(word_ids)  # [batch, length]
+    count = budget(can_hide, scheme.mask_rate)  # [batch]
+    if scheme.strategy == "token":
+        order, units = token_units(words, keys)
+    elif scheme.strategy == "whole_word":
+        order, units = whole_word_units(words, keys)
+    else:
+        order, units = span_units(words, can_hide, keys, scheme)
+    if scheme.strategy == "mentions":
+        order, units = mentions_first(order, units, mention_ids, count, keys)
+
+    # The position makes each token's key unique: a plain top-k over a unit's equal priorities would tear it.
+    column = torch.arange(words.shape[1], device=words.device)  # [length]
+    key = order.masked_fill(~can_hide, LAST) << PLACE_BITS | column
+    positions = key.topk(keys.slots.shape[1], dim=1, largest=False).indices  # [batch, slots]
+    used = torch.arange(positions.shape[1], device=positions.device) < count[:, None]
+    if scheme.keep_whole and scheme.strategy != "token":
+        used &= ~in_torn_word(words.masked_fill(~can_hide, -1), positions, count)
+
+    original = input_ids.gather(1, positions)  # [batch, slots]
+    shown = corrupt(original, positions, used, scheme, vocabulary, keys, words.shape[1])
+    return Masked(
+        inputs=input_ids.scatter(1, positions, torch.where(used, shown, original)),
+        labels=torch.full_like(input_ids, IGNORED).scatter(
+            1, positions, original.masked_fill(~used, IGNORED)
+        ),
+        positions=positions,
+        units=units.masked_fill(~can_hide, -1),
+    )
+
+
+def slots(length: int, mask_rate: float) -> int:
+    """How many tokens a row of `length` can hide at most: the number of columns of `Masked.positions`."""
+    return max(1, round(mask_rate * length))
 
 
 def budget(can_hide: torch.Tensor, mask_rate: float) -> torch.Tensor:
     """How many tokens of each row are hidden: the rate times the tokens that may be, rounded, at least one.
+
+    BERT counts special tokens too, and SpanBERT rounds up.
 
     Args:
         can_hide: `[batch, length]` bool.
         mask_rate: share of those tokens, in (0, 1).
 
     Returns:
-        `[batch]` integers, the same whatever the strategy.
+        `[batch]` int64, the same whatever the strategy.
     """
-    return (can_hide.sum(1) * mask_rate).round().clamp(min=1).long()
+    return (can_hide.sum(1).double() * mask_rate).round().clamp(min=1).long()
 
 
-def token_units(words: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each token is a unit of its own: a random priority per token, and the token's position."""
-    priority = torch.rand(words.shape, generator=generator, device=words.device)
-    return priority, torch.arange(words.shape[1], device=words.device).expand_as(words)
+def number_words(word_ids: torch.Tensor) -> torch.Tensor:
+    """The words of a row counted from 0: `[batch, length]`; a special token has the number before it (or 0).
 
-
-def whole_word_units(words: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each word is a unit: its tokens share one priority.
-
-    Args:
-        words: `[batch, length]`, the number of each token's word within its row, from 0.
+    A word ends at a special token, even where the same number goes on behind it.
     """
-    priority = torch.rand(words.shape, generator=generator, device=words.device)  # of word 0, 1, 2, …
-    return priority.gather(1, words), words
+    previous = torch.nn.functional.pad(word_ids[:, :-1], (1, 0), value=-1)
+    return ((word_ids != previous) & (word_ids >= 0)).cumsum(1).sub(1).clamp(min=0)
+
+
+# Units. Each function returns, per token, the order of its unit (priority, then number: the lowest goes
+# first) and a number that the unit's tokens share, both `[batch, length]` int64.
+
+
+def token_units(words: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each token is a unit of its own."""
+    column = torch.arange(words.shape[1], device=words.device).expand_as(words)
+    return _priority(keys.units) << PLACE_BITS | column, column
+
+
+def whole_word_units(words: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each word is a unit: its tokens share the priority that belongs to the word's number."""
+    return _priority(keys.units).gather(1, words) << PLACE_BITS | words, words
 
 
 def span_units(
-    words: torch.Tensor, breaks: torch.Tensor, generator: torch.Generator, p: float = 0.2, longest: int = 10
+    words: torch.Tensor, can_hide: torch.Tensor, keys: Keys, scheme: Scheme
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Runs of words: a candidate span starts at every word, its length drawn from a geometric distribution.
+    """Runs of words: a candidate span starts at every word and at each of the places before the row.
 
-    Candidates also start up to `longest` − 1 words before the text between two special tokens, so that its
-    first words are not starved; of those, only the part inside the text counts. For this, every special
-    token leaves a gap of that many places, and no span can reach across it. The first word is hidden too
-    often (17.6% instead of 15% in notebook 03's count): the unit that the budget cuts keeps its beginning.
+    There are `longest` − 1 of those, so that the first words are within reach of as many candidates as all
+    others. For the same reason a span goes on behind a special token. But its words there are another unit:
+    each stretch of text between special tokens reorders the candidates with a random number of its own
+    (exclusive or, which maps random priorities one to one onto random priorities).
+
+    SpanBERT (Joshi et al. 2020, section 3.1) starts spans at the words of random tokens of the row, and draws
+    again where that token is hidden already.
+    """
+    batch, length = words.shape
+    before = scheme.longest - 1
+    segments = (~can_hide).cumsum(1)  # [batch, length] the stretch of text between special tokens
+    place = torch.arange(length + before, device=words.device)  # word w is place w + before
+    candidates = _priority(keys.units) << PLACE_BITS | place  # [batch, places]
+    length_key = _second(keys.units)  # [batch, places]
+    # From tokens to words; what belongs to special tokens goes to an extra column, which is dropped.
+    of_word = torch.zeros(batch, length + 1, dtype=torch.long, device=words.device)
+    of_word = of_word.scatter(1, words.masked_fill(~can_hide, length), segments)[:, :length]
+    reorder = _priority(keys.segments).gather(1, of_word) << PLACE_BITS  # [batch, words]
+    segment_of_start = torch.nn.functional.pad(of_word, (before, 0), value=-1)  # [batch, places]
+
+    lowest = torch.full_like(words, LAST)  # per word
+    for distance, longer in enumerate(longer_than(scheme)):  # of a word from the start of a span
+        starts = slice(before - distance, before - distance + length)
+        # Below zero if the span is too short, and then the bit of LAST is set: faster than a masked fill.
+        covering = candidates[:, starts] ^ reorder | length_key[:, starts] - longer & LAST
+        if scheme.edges == "inside":
+            covering.masked_fill_(segment_of_start[:, starts] != of_word, LAST)
+        lowest = torch.minimum(lowest, covering)
+    order = lowest.gather(1, words)
+    return order, segments * (length + before) + (order & (1 << PLACE_BITS) - 1)
+
+
+def mentions_first(
+    order: torch.Tensor, units: torch.Tensor, mention_ids: torch.Tensor, count: torch.Tensor, keys: Keys
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Half the budget goes to known mentions, the rest to the units given: an oracle, for comparison only.
+
+    Mentions come in random order, always whole. One is taken if its middle still falls into half the budget,
+    so that they get half of it on average; where a row has too few, the rest goes to spans.
 
     Args:
-        words: `[batch, length]`, the number of each token's word within its row, from 0.
-        breaks: `[batch, length]`, how many special tokens stand before each token.
-
-    Returns:
-        For each token the lowest priority among the spans that cover its word, and the place where that span
-        starts, both `[batch, length]`.
+        order, units: of spans, `[batch, length]`.
+        mention_ids: `[batch, length]`, -1 outside mentions.
+        count: `[batch]`, the budget.
     """
-    gap = longest - 1
-    places = words + gap * (1 + breaks)  # [batch, length]
-    starts = int(places.max()) + 1
-    rows = len(words)
-    priority = torch.rand(rows, starts, generator=generator, device=words.device)
-    weights = span_length_weights(p, longest).to(words.device, torch.float32)
-    lengths = 1 + torch.multinomial(weights, rows * starts, replacement=True, generator=generator)
-    lengths = lengths.view(rows, starts)
-    # A place is covered by the span that starts d places before it if that span is longer than d.
-    reach = torch.arange(longest, device=words.device)[:, None, None]  # d
-    reaching = torch.where(lengths > reach, priority, torch.inf)  # [longest, rows, starts]
-    covering = torch.stack([reaching[d].roll(d, dims=1) for d in range(longest)])
-    lowest, distance = covering.min(0)  # [rows, starts]; the first places are a gap, so nothing wraps round
-    lowest, distance = lowest.gather(1, places), distance.gather(1, places)  # [batch, length]
-    return lowest, places - distance
+    batch, length = order.shape
+    inside = mention_ids >= 0
+    mention = number_words(mention_ids)
+    first = _priority(keys.units).gather(1, mention) << PLACE_BITS | mention  # [batch, length]
+    column = torch.arange(length, device=order.device)
+    in_order = (first.masked_fill(~inside, LAST) << PLACE_BITS | column).argsort(1)
+    rank = torch.empty_like(in_order).scatter(1, in_order, column.expand_as(in_order))
+    # Per mention: tokens of mentions that come before it, and its own. Tokens outside go to an extra column.
+    of_token = mention.masked_fill(~inside, length)
+    empty = torch.zeros(batch, length + 1, dtype=torch.long, device=order.device)
+    size = empty.scatter_add(1, of_token, inside.long()).gather(1, of_token)
+    before = (empty + length).scatter_reduce(1, of_token, rank, "amin").gather(1, of_token)
+    taken = inside & (2 * before + size < count[:, None])
+    number = (length + 1) * (keys.units.shape[1] + 1) + mention  # beyond the numbers of spans
+    # Below zero, so before all spans.
+    return torch.where(taken, first - LAST, order), torch.where(taken, number, units)
 
 
-def mask(
-    input_ids: torch.Tensor,
-    word_ids: torch.Tensor,
-    strategy: str,
-    *,
-    mask_rate: float = 0.15,
-    p: float = 0.2,
-    mask_token_id: int,
-    vocab_size: int,
-    special_ids: tuple[int, ...] = (),
-    generator: torch.Generator,
-) -> Masked:
-    """Hides a share of each row's tokens and says which, for masked-LM training.
+# Lengths
 
-    Args:
-        input_ids: `[batch, length]` integers.
-        word_ids: `[batch, length]`, a number that grows by one with each word of a row; -1 at tokens that are
-            never hidden (special tokens and padding).
-        strategy: "token" (Devlin et al. 2019), "whole_word" (google-research/bert, 2019 update) or "span"
-            (SpanBERT, Joshi et al. 2020).
-        mask_rate: share of a row's words' tokens that is hidden, the same count for every strategy.
-        p: parameter of the geometric distribution of span lengths in words ("span" only).
-        mask_token_id: id of [MASK].
-        vocab_size: replacement tokens are drawn from 0 … vocab_size − 1, without the special ones.
-        special_ids: ids that never serve as replacement.
-        generator: source of all randomness, on the device of `input_ids`.
 
-    Returns:
-        `Masked(inputs, labels, units)`. Of the hidden tokens 80% show [MASK], 10% a random token, 10% their
-        own, drawn for each token on its own whatever the strategy.
+def span_length_weights(p: float = 0.2, longest: int = 10) -> list[float]:
+    """Probability of a span of 1 … `longest` words: geometric, cut off and renormalised.
 
-    Raises:
-        ValueError: an unknown strategy, a rate outside (0, 1), shapes that differ, a row without words.
+    p(1−p)^(l−1) over l = 1 … longest, as in SpanBERT (Joshi et al. 2020, section 3.1); with p = 0.2 and
+    longest = 10 the mean is 3.797 words. Cutting off is not the same as clipping, which piles all longer
+    spans up at `longest` (mean 4.46).
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy is {strategy!r}; choose one of {', '.join(STRATEGIES)}")
-    if not 0 < mask_rate < 1:
-        raise ValueError(f"mask_rate must lie between 0 and 1, not {mask_rate}")
-    if input_ids.shape != word_ids.shape or input_ids.dim() != 2:
-        raise ValueError(
-            "input_ids and word_ids must both be [batch, length], "
-            f"not {list(input_ids.shape)} and {list(word_ids.shape)}"
-        )
-    can_hide = word_ids >= 0
-    if not can_hide.any(1).all():
-        raise ValueError("a row has no word that could be hidden: every word id is -1")
-
-    previous = torch.nn.functional.pad(word_ids[:, :-1], (1, 0), value=-1)
-    words = ((word_ids != previous) & can_hide).cumsum(1).sub(1).clamp(min=0)  # 0, 0, 1, 2, 2, … in each row
-    if strategy == "token":
-        priority, units = token_units(words, generator)
-    elif strategy == "whole_word":
-        priority, units = whole_word_units(words, generator)
-    else:
-        priority, units = span_units(words, (~can_hide).cumsum(1), generator, p)
-
-    hidden = first_k(priority.masked_fill(~can_hide, torch.inf), budget(can_hide, mask_rate))
-    labels = input_ids.masked_fill(~hidden, IGNORED)
-    inputs = corrupt(input_ids, hidden, mask_token_id, vocab_size, special_ids, generator)
-    return Masked(inputs, labels, units.masked_fill(~hidden, -1))
+    weights = [p * (1 - p) ** more for more in range(longest)]
+    return [weight / sum(weights) for weight in weights]
 
 
-def first_k(priority: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-    """Marks the k tokens of each row that come first by (priority, position).
+def longer_than(scheme: Scheme) -> list[int]:
+    """For d = 0 … `longest` − 1: a span is longer than d words if its random number reaches entry d.
 
-    The sort is stable: tokens of one unit share a priority and stay in order, so that only the last unit of
-    a row can be cut, and keeps a prefix. A top-k over tied priorities would tear units into pieces.
-
-    Args:
-        priority: `[batch, length]`.
-        k: `[batch]`.
-
-    Returns:
-        `[batch, length]` bool.
+    The number is uniform in 0 … 2^30 − 1, so these are 2^30 times the probability of at most d words.
     """
-    order = priority.sort(dim=1, stable=True).indices
-    in_budget = torch.arange(priority.shape[1], device=priority.device) < k[:, None]  # [batch, length]
-    return torch.zeros_like(in_budget).scatter(1, order, in_budget)
+    at_most = accumulate(span_length_weights(scheme.p, scheme.longest)[:-1], initial=0.0)
+    return [round(chance * (1 << BITS)) for chance in at_most]
+
+
+def span_lengths(keys: Keys, scheme: Scheme) -> torch.Tensor:
+    """Words in each candidate span as drawn, 1 … `longest`: `[batch, length + longest − 1]`."""
+    return sum((_second(keys.units) >= longer).long() for longer in longer_than(scheme))
+
+
+# What the model sees
 
 
 def corrupt(
-    input_ids: torch.Tensor,
-    hidden: torch.Tensor,
-    mask_token_id: int,
-    vocab_size: int,
-    special_ids: tuple[int, ...],
-    generator: torch.Generator,
+    original: torch.Tensor,
+    positions: torch.Tensor,
+    used: torch.Tensor,
+    scheme: Scheme,
+    vocabulary: Vocabulary,
+    keys: Keys,
+    length: int,
 ) -> torch.Tensor:
-    """Of the hidden tokens 80% become [MASK], 10% a random one, 10% stay (Devlin et al. 2019, 3.1)."""
-    device = input_ids.device
-    ordinary = torch.ones(vocab_size, dtype=torch.bool, device=device)
-    ordinary[[mask_token_id, *special_ids]] = False
-    ordinary = ordinary.nonzero().squeeze(1)  # ids that may replace
-    fate = torch.rand(input_ids.shape, generator=generator, device=device)
-    pick = torch.randint(len(ordinary), input_ids.shape, generator=generator, device=device)
-    inputs = torch.where(hidden & (fate < 0.8), mask_token_id, input_ids)
-    return torch.where(hidden & (fate >= 0.8) & (fate < 0.9), ordinary[pick], inputs)
+    """The mask token, a random token or the token itself, by `scheme.corruption` (Devlin et al. 2019, 3.1).
+
+    One random number decides between the three. BERT draws it for each token; SpanBERT's paper once for each
+    run of hidden neighbours (`corrupt_per="run"`), in which replaced tokens still differ from each other.
+
+    Args:
+        original, positions, used: `[batch, slots]`: the ids, where they stand, whether the slot is used.
+        length: of a row.
+
+    Returns:
+        `[batch, slots]` ids.
+    """
+    fate = _priority(keys.slots)
+    if scheme.corrupt_per == "run":
+        hidden = torch.zeros(len(positions), length, dtype=torch.bool, device=positions.device)
+        hidden = hidden.scatter(1, positions, used)
+        fate_at = torch.zeros_like(hidden, dtype=torch.long).scatter(1, positions, fate)
+        fate = fate_at.gather(1, run_starts(hidden).gather(1, positions))
+    special_ids = {vocabulary.mask_token_id, *vocabulary.special_ids}
+    replacement = _second(keys.slots) * (vocabulary.size - len(special_ids)) >> BITS
+    for special_id in sorted(special_ids):  # step over it
+        replacement = replacement + (replacement >= special_id)
+    replacement = replacement.to(original.dtype)
+    show_mask, show_random, _ = scheme.corruption
+    mask_below, random_below = round(show_mask * (1 << BITS)), round((show_mask + show_random) * (1 << BITS))
+    shown = torch.where(fate < random_below, replacement, original)
+    return torch.where(fate < mask_below, vocabulary.mask_token_id, shown)
+
+
+def run_starts(hidden: torch.Tensor) -> torch.Tensor:
+    """Where the run of hidden neighbours that a token stands in begins; meaningless at visible tokens.
+
+    Args:
+        hidden: `[batch, length]` bool.
+
+    Returns:
+        `[batch, length]` int64.
+    """
+    previous = torch.nn.functional.pad(hidden[:, :-1], (1, 0))
+    column = torch.arange(hidden.shape[1], device=hidden.device)
+    return torch.where(hidden & ~previous, column, 0).cummax(1).values
+
+
+def in_torn_word(words: torch.Tensor, positions: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """Which slots belong to a word that the budget cuts: `[batch, slots]` bool.
+
+    Only the word hidden last can be cut, and the next of its tokens is then visible.
+
+    Args:
+        words: `[batch, length]`, -1 at special tokens.
+        positions: `[batch, slots]`.
+        count: `[batch]`, how many slots are used.
+    """
+    last = positions.gather(1, count[:, None] - 1)  # [batch, 1]
+    word = words.gather(1, last)
+    following = torch.nn.functional.pad(words, (0, 1), value=-1).gather(1, last + 1)
+    return (words.gather(1, positions) == word) & (following == word)
+
+
+# How it turned out
+
+
+class Statistics(NamedTuple):
+    """What became of the budget, over all rows of a batch."""
+
+    hidden: int  # tokens hidden
+    rate: float  # of all tokens that may be hidden
+    unused: float  # slots of the budget left unused (`keep_whole`), as a share of the budget
+    cut_units: float  # share of rows with a unit of which a part is hidden and a part visible
+    cut_words: float  # share of rows with such a word
+    unit_lengths: torch.Tensor  # [units that hide something] words, a cut one counts
+    run_lengths: torch.Tensor  # [runs of hidden neighbours, of one unit or several] tokens
+
+
+def statistics(masked: Masked, word_ids: torch.Tensor, scheme: Scheme) -> Statistics:
+    """Count what a mask did: tokens, unused slots, cut units and words, lengths.
+
+    Args:
+        masked: what `mask` returned.
+        word_ids: `[batch, length]`, as handed to `mask`.
+        scheme: as handed to `mask`.
+    """
+    hidden, can_hide = masked.labels != IGNORED, word_ids >= 0  # [batch, length]
+    row = torch.arange(len(hidden), device=hidden.device)[:, None].expand_as(hidden)
+    words = number_words(word_ids)
+
+    def rows_with_both(groups: torch.Tensor) -> float:
+        """Share of rows in which a group of tokens is partly hidden; groups: `[batch, length]` numbers."""
+        group, of_token = torch.stack([row, groups], -1)[can_hide].unique(dim=0, return_inverse=True)
+        tokens = torch.bincount(of_token, minlength=len(group))
+        hidden_tokens = torch.bincount(of_token[hidden[can_hide]], minlength=len(group))
+        partly = (hidden_tokens > 0) & (hidden_tokens < tokens)
+        return len(group[partly, 0].unique()) / len(hidden)
+
+    unit_words = torch.stack([row, masked.units, words], -1)[hidden].unique(dim=0)  # [words, 3]
+    runs = torch.stack([row, run_starts(hidden)], -1)[hidden]
+    return Statistics(
+        hidden=int(hidden.sum()),
+        rate=(hidden.sum() / can_hide.sum()).item(),
+        unused=1 - (hidden.sum() / budget(can_hide, scheme.mask_rate).sum()).item(),
+        cut_units=rows_with_both(masked.units),
+        cut_words=rows_with_both(words),
+        unit_lengths=unit_words[:, :2].unique(dim=0, return_counts=True)[1],
+        run_lengths=runs.unique(dim=0, return_counts=True)[1],
+    )
+
+
+def _priority(keys: torch.Tensor) -> torch.Tensor:
+    """The first of the two numbers in a key, 0 … 2^30 − 1."""
+    return keys >> BITS
+
+
+def _second(keys: torch.Tensor) -> torch.Tensor:
+    """The second of the two numbers in a key, 0 … 2^30 − 1."""
+    return keys & (1 << BITS) - 1
+
+
+def _check(
+    input_ids: torch.Tensor,
+    word_ids: torch.Tensor,
+    scheme: Scheme,
+    generator: torch.Generator,
+    mention_ids: torch.Tensor | None,
+) -> None:
+    """Raise ValueError, with what was expected and what came, if `mask` cannot work with these."""
+    tensors = {"input_ids": input_ids, "word_ids": word_ids}
+    if scheme.strategy == "mentions":
+        if mention_ids is None:
+            raise ValueError(
+                'the strategy "mentions" needs mention_ids: [batch, length], -1 outside mentions'
+            )
+        tensors["mention_ids"] = mention_ids
+    for name, tensor in tensors.items():
+        if tensor.dim() != 2 or tensor.shape != input_ids.shape:
+            raise ValueError(
+                f"{' and '.join(tensors)} must have one shape, [batch, length]; "
+                f"{name} has {list(tensor.shape)}, input_ids {list(input_ids.shape)}"
+            )
+        if tensor.is_floating_point() or tensor.dtype == torch.bool:
+            raise ValueError(f"{name} must hold whole numbers, not {tensor.dtype}")
+        if tensor.device != input_ids.device:
+            raise ValueError(f"{name} is on {tensor.device}, input_ids on {input_ids.device}")
+    if generator.device.type != input_ids.device.type:
+        raise ValueError(
+            f"the generator is on {generator.device}, input_ids on {input_ids.device}: "
+            f"make it with torch.Generator({input_ids.device.type!r})"
+        )
+    if input_ids.shape[1] + scheme.longest > 1 << PLACE_BITS:
+        raise ValueError(
+            f"rows of {input_ids.shape[1]} tokens are too long: at most {(1 << PLACE_BITS) - scheme.longest}"
+        )
+    can_hide = word_ids >= 0
+    if not (has_words := can_hide.any(1)).all():
+        row = int((~has_words).nonzero()[0])
+        raise ValueError(f"row {row} has no word that could be hidden: every word id is -1")
+    if mention_ids is not None and (strays := (mention_ids >= 0) & ~can_hide).any():
+        row, column = strays.nonzero()[0].tolist()
+        raise ValueError(f"mention_ids must be -1 where word_ids are; row {row}, position {column} is not")
+    falls = (word_ids[:, 1:] < word_ids[:, :-1]) & can_hide[:, 1:]
+    if falls.any():
+        row, column = falls.nonzero()[0].tolist()
+        raise ValueError(
+            f"word ids must not fall between two special tokens; in row {row} "
+            f"{word_ids[row, column]} is followed by {word_ids[row, column + 1]} at position {column + 1}"
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from transformers import BertForMaskedLM
 
-from helpers.masking import mask
+from helpers.masking import Scheme, Vocabulary, mask
 from helpers.model import masked_lm_loss, precision
 from helpers.settings import PretrainingSettings
 from helpers.tokenization import Blocks
@@ -63,18 +63,10 @@ def train(
     `input_ids` and `word_ids` are `[batch, length]` on the model's device.
     """
     generator = torch.Generator(model.device)
+    scheme = Scheme(settings.strategy, mask_rate=settings.mask_rate, p=settings.p)
+    vocabulary = Vocabulary(model.config.vocab_size, MASK_ID, SPECIAL_IDS)
     for rate, input_ids, word_ids, mask_seed in batches:
-        masked = mask(
-            input_ids,
-            word_ids,
-            settings.strategy,
-            mask_rate=settings.mask_rate,
-            p=settings.p,
-            mask_token_id=MASK_ID,
-            vocab_size=model.config.vocab_size,
-            special_ids=SPECIAL_IDS,
-            generator=generator.manual_seed(mask_seed),
-        )
+        masked = mask(input_ids, word_ids, scheme, vocabulary, generator.manual_seed(mask_seed))
         with precision(dtype, model.device):
             loss = masked_lm_loss(model, masked.inputs, masked.labels)
         loss.backward()

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from helpers import model, pretraining
+from helpers.masking import Scheme, Vocabulary
 from helpers.pretraining import learning_rate, pretrain, row_order
 from helpers.settings import ModelSettings, PretrainingSettings
 from helpers.tokenization import Blocks
@@ -68,9 +69,9 @@ def seen_rows(monkeypatch, blocks, settings, budgets=(10 * STEP,)):
     steps = []
     real = pretraining.mask
 
-    def spy(input_ids, word_ids, strategy, **options):
-        masked = real(input_ids, word_ids, strategy, **options)
-        steps.append((strategy, input_ids.clone(), masked.labels != -100))
+    def spy(input_ids, word_ids, scheme, *rest):
+        masked = real(input_ids, word_ids, scheme, *rest)
+        steps.append((scheme.strategy, input_ids.clone(), masked.labels != -100))
         return masked
 
     with monkeypatch.context() as patch:
@@ -131,14 +132,12 @@ def test_a_run_is_one_plain_loop(blocks):
     """Nothing is lost at the branch: one model, one AdamW, BERT's own dense loss, from step to step."""
     (checkpoint,) = pretrain(model.build(TINY, 0), blocks, RUN, (20 * STEP,))
     bert, order, generator = model.build(TINY, 0), row_order(50, 20, 8, RUN.seed), torch.Generator()
+    scheme, vocabulary = Scheme("token"), Vocabulary(30, 4, (0, 1, 2, 3, 4))
     optimizer = torch.optim.AdamW(bert.parameters(), weight_decay=RUN.weight_decay)
     for step in range(20):
         rows, words = blocks.input_ids[order[step]], blocks.word_ids[order[step]]
         generator.manual_seed(RUN.seed * 1_000_003 + step)
-        masked = pretraining.mask(
-            *(rows, words, "token"),
-            **{"mask_token_id": 4, "vocab_size": 30, "special_ids": range(5), "generator": generator},
-        )
+        masked = pretraining.mask(rows, words, scheme, vocabulary, generator)
         optimizer.zero_grad()
         bert(masked.inputs, labels=masked.labels).loss.backward()
         optimizer.param_groups[0]["lr"] = 3e-3 * min(1, (step + 1) / 2, (20 - step) / 5)
