@@ -1,17 +1,19 @@
 # make run        the whole series: notebooks 00-07, the table, the figure and the report
 # make test       linter, unit tests, and every notebook at smoke scale
 # make test-all   the same with the slow tests
+# make mutants    plants errors in the masking code, one at a time: do its tests notice each of them?
+# make bench      the speed of masking, beside other people's, on this machine
 # make lab        JupyterLab, opened on notebook 00
 # make clean      removes .venv and everything that running the series made
 #
-# Options for `run` go into ARGS:      make run ARGS="--minutes 30"
+# Options for `run`, `mutants` and `bench` go into ARGS:   make run ARGS="--minutes 30"
 # Another scale:                       SCALE=smoke make run
 # Another Python (3.11, 3.12, 3.13):   make run PYTHON=/path/to/python3.12
 
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 
-.PHONY: run test test-all lab clean
+.PHONY: run test test-all mutants bench lab clean
 
 run: .venv/installed
 	@$(BIN)/python -m helpers run $(ARGS)
@@ -22,6 +24,12 @@ test test-all: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	SCALE=smoke $(BIN)/python -m pytest --nbmake $(PYTEST_OPTIONS) tests notebooks
+
+mutants: .venv/installed
+	$(BIN)/python tests/mutants.py $(ARGS)
+
+bench: .venv/installed
+	$(BIN)/python -m tests.benchmarks.masking $(ARGS)
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks/00_the_question.ipynb

@@ -4,7 +4,9 @@ The pictures are matplotlib figures, because GitHub strips the styles from colou
 in grey too: by fill, edge and weight of the letters.
 """
 
-from collections.abc import Iterable, Sequence
+import base64
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -117,6 +119,63 @@ def masked_text(tokens: Sequence[str], seen: Sequence[str], hidden: Sequence[boo
         for token, shown, chosen in zip(tokens, seen, hidden, strict=True)
     ]
     return " ".join(parts)
+
+
+def axes_below(figure: Figure, height: float = 2.6) -> Axes:
+    """Make a picture of tokens taller by `height` inches, and return axes in the new room for a plot."""
+    (tokens,) = figure.axes
+    width, before = figure.get_size_inches()
+    after = before + height
+    figure.set_size_inches(width, after)
+    tokens.set_position((0, height / after, 1, before / after))
+    return figure.add_axes((0.08, 0.55 / after, 0.88, (height - 0.75) / after))
+
+
+class Panel:
+    """A picture under a row of controls: whatever is chosen, the picture follows.
+
+    Without ipywidgets, and wherever there is no kernel to answer (GitHub, a printed page), the picture of the
+    first choices is shown.
+
+    Args:
+        draw: called with one value for each name of `choices`; returns a figure.
+        choices: name -> (the value to start with, all values).
+        description: of the picture, for those who cannot see it.
+    """
+
+    def __init__(
+        self, draw: Callable[..., Figure], choices: Mapping[str, tuple[object, Sequence]], description: str
+    ):
+        self.draw, self.description, self.controls, self.box = draw, description, {}, None
+        self.picture = _png(draw(**{name: start for name, (start, _) in choices.items()}))
+        try:
+            import ipywidgets
+        except ImportError:
+            return
+        for name, (start, values) in choices.items():
+            kind = ipywidgets.Dropdown if isinstance(start, str) else ipywidgets.SelectionSlider
+            self.controls[name] = kind(options=values, value=start, description=name.replace("_", " "))
+            self.controls[name].observe(self._follow, "value")
+        self.image = ipywidgets.Image(value=self.picture, format="png")
+        self.box = ipywidgets.VBox([*self.controls.values(), self.image])
+
+    def _follow(self, _change: object) -> None:
+        self.image.value = _png(self.draw(**{name: control.value for name, control in self.controls.items()}))
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        """The controls for a front end that can show them, the first picture for all others."""
+        bundle = {"image/png": base64.b64encode(self.picture).decode(), "text/plain": self.description}
+        if self.box is not None:
+            view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+            bundle["application/vnd.jupyter.widget-view+json"] = view
+        return bundle
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=100)
+    plt.close(figure)
+    return stream.getvalue()
 
 
 def _figure(paragraphs: list, legend: list[str], title: str) -> Figure:

@@ -25,7 +25,7 @@ class Style(NamedTuple):
     label: str
     color: str
     marker: str
-    linestyle: str
+    linestyle: str | tuple
     filled: bool
 
 
@@ -34,6 +34,7 @@ ARMS = {
     "token": Style("token masking", "#0072B2", "o", "--", False),
     "whole_word": Style("whole-word masking", "#009E73", "^", "-.", True),
     "span": Style("span masking", "#D55E00", "s", "-", True),
+    "mentions": Style("oracle (known names)", "#7A4E9E", "v", (0, (5, 1, 1, 1, 1, 1)), False),
 }
 GREY = "#595959"
 LOOK = {
@@ -245,26 +246,27 @@ def run_lengths(realised: Sequence[int], drawn: Sequence[float]) -> Figure:
 
 
 @plt.rc_context(LOOK)
-def hidden_mentions(measured: pd.DataFrame, theory: pd.Series) -> Figure:
+def hidden_mentions(measured: pd.DataFrame, theory: pd.DataFrame, support: pd.Series) -> Figure:
     """How often a mention is wholly hidden, against its number of wordpieces, on a log scale.
 
-    `measured`: a row per number of wordpieces (its index; the last row holds that many and more), a column
-    per strategy, shares 0-1. `theory`: the shares that counting gives for token masking, by the same index. A
+    `measured` and `theory`: a row per number of wordpieces (the index; the last row holds that many and
+    more), a column per masking strategy, shares 0-1. `support`: how many mentions stand behind each row. A
     share of 0 has no place on a log axis and is left out.
     """
     figure, axes = plt.subplots()
-    axes.plot(theory.index, 100 * theory, "_", color="black", markersize=16, label="theory (token)")
     for arm in sorted(measured.columns, key=list(ARMS).index):
         shares = 100 * measured[arm]
         axes.plot(measured.index, shares.where(shares > 0), **_look(arm))
+        axes.plot(theory.index, 100 * theory[arm], "_", color="black", markersize=16)
     axes.set_yscale("log")
     axes.set_ylim(bottom=50 * measured[measured > 0].min().min())  # theory goes on below, to the unmeasurable
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.9f}".rstrip("0").rstrip("."))
-    *exact, last = measured.index
-    axes.set_xticks([*exact, last], [*map(str, exact), f"{last}+"])
-    axes.set_xlabel("mention length (wordpieces)")
+    places = [*map(str, measured.index[:-1]), f"{measured.index[-1]}+"]
+    mentions = [f"{place}\n{count:,}" for place, count in zip(places, support, strict=True)]
+    axes.set_xticks(measured.index, mentions)
+    axes.set_xlabel("mention length (wordpieces), and number of mentions")
     axes.set_ylabel("mentions wholly hidden (%)")
-    _title(axes, "How often is a whole mention hidden?", "measured, by masking strategy; log scale")
+    _title(axes, "How often is a whole mention hidden?", "measured, by masking strategy; black dashes: theory; log scale")
     return figure
 
 

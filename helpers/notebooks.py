@@ -262,12 +262,15 @@ def to_html(copy: Path) -> Path:
 
 
 def lasting_outputs(outputs: list) -> list:
-    """The outputs that mean something later: no widgets (they need a kernel), no progress bars."""
+    """The outputs that last: no progress bars, and of widgets only the image that comes with them."""
     lasting = []
     for output in outputs:
         progress = output.output_type == "stream" and output.name == "stderr" and "\r" in output.text
-        if not progress and WIDGET not in output.get("data", {}):
-            lasting.append(output)
+        data = output.get("data", {})
+        if progress or (WIDGET in data and "image/png" not in data):
+            continue
+        data.pop(WIDGET, None)
+        lasting.append(output)
     return lasting
 
 

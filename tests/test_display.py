@@ -1,7 +1,10 @@
 """Pictures of masked text: the states are right, nothing overlaps, and every state differs in grey."""
 
+import base64
+import sys
 from itertools import combinations
 
+import matplotlib.pyplot as plt
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -142,3 +145,58 @@ def test_the_figure_shows_once_in_a_notebook():
     before = plt.get_fignums()
     display.show_masked(*masked_row())
     assert plt.get_fignums() == before  # closed: only the returned figure is shown
+
+
+# The panel
+
+
+def shown(values):
+    """A figure whose title says what it was drawn from."""
+    figure = plt.figure()
+    figure.suptitle(str(values))
+    return figure
+
+
+@pytest.fixture
+def panel():
+    drawn = []
+
+    def draw(**values):
+        drawn.append(values)
+        return shown(values)
+
+    choices = {"strategy": ("span", ["token", "span"]), "mask_rate": (0.15, [0.1, 0.15, 0.3])}
+    return display.Panel(draw, choices, "One row, masked."), drawn
+
+
+def test_the_picture_of_a_panel_follows_its_controls(panel):
+    panel, drawn = panel
+    first = bytes(panel.image.value)
+    panel.controls["mask_rate"].value = 0.3
+    panel.controls["strategy"].value = "token"
+    assert drawn == [
+        {"strategy": "span", "mask_rate": 0.15},
+        {"strategy": "span", "mask_rate": 0.3},
+        {"strategy": "token", "mask_rate": 0.3},
+    ]
+    assert bytes(panel.image.value) != first and bytes(panel.image.value).startswith(b"\x89PNG")
+    assert plt.get_fignums() == []
+
+
+def test_where_no_widget_can_be_shown_the_first_picture_is(panel, monkeypatch):
+    with_widgets = panel[0]._repr_mimebundle_()
+    assert with_widgets["application/vnd.jupyter.widget-view+json"]["model_id"] == panel[0].box.model_id
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # importing it now fails
+    without = display.Panel(panel[0].draw, {"strategy": ("span", ["span"])}, "One row, masked.")
+    bundle = without._repr_mimebundle_()
+    assert set(bundle) == {"image/png", "text/plain"} and bundle["text/plain"] == "One row, masked."
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+
+
+def test_a_plot_below_a_row_of_tokens_leaves_the_row_as_it_was():
+    figure = display.show_masked(["a", "b"], ["[MASK]", "b"], [True, False], title="two")
+    before = figure.get_size_inches()[1] * figure.axes[0].get_position().height
+    below = display.axes_below(figure, height=2.0)
+    after = figure.get_size_inches()[1] * figure.axes[0].get_position().height
+    assert after == pytest.approx(before)
+    assert below.get_position().y1 < figure.axes[0].get_position().y0

@@ -60,7 +60,7 @@ RESULT_FIGURES = [
 TEACHING_FIGURES = [
     lambda: figures.loss_curves({"span": history(), "token": history()}),
     lambda: figures.run_lengths([1, 1, 2, 3, 12], [0.5, 0.3, 0.2]),
-    lambda: figures.hidden_mentions(SHARES, pd.Series([0.15, 0.021, 0.003], index=[1, 2, 3])),
+    lambda: figures.hidden_mentions(SHARES, SHARES / 2, pd.Series([900, 80, 7], index=[1, 2, 3])),
 ]
 
 
@@ -203,6 +203,13 @@ def test_a_share_of_nought_is_left_out_of_the_log_axis():
     token = next(line for line in axes.lines if line.get_label() == "token masking")
     assert np.isnan(token.get_ydata()[2])
     assert token.get_ydata()[:2].tolist() == pytest.approx([15, 2])  # percent
+
+
+def test_mentions_have_their_theory_and_their_support_beside_them():
+    axes = TEACHING_FIGURES[2]().axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1\n900", "2\n80", "3+\n7"]
+    dashes = [line.get_ydata() for line in axes.lines if line.get_marker() == "_" and len(line.get_ydata())]
+    assert [dash[0] for dash in dashes] == pytest.approx([7.5, 7.5])  # token and span, in percent
 
 
 def test_save_writes_the_same_bytes_twice(table, tmp_path):

@@ -1,271 +1,685 @@
-"""Masking: the budget, what is never touched, 80/10/10, units that stay whole, and the drawn lengths."""
+"""Masking on rows of every shape: what is hidden, what the model sees, errors, counts.
+
+Distributions are in `test_masking_distributions.py`, other people's samplers in
+`test_masking_against_others.py`.
+"""
 
 import random
+from collections import defaultdict
+from dataclasses import replace
 from itertools import groupby
+from typing import NamedTuple
 
 import pytest
 import torch
-from scipy.stats import chi2_contingency
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from masking_rows import batch, generator, masked
+from torch._dynamo.testing import CompileCounter
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from helpers.masking import STRATEGIES, mask, span_length_weights
+from helpers.masking import (
+    IGNORED,
+    STRATEGIES,
+    Keys,
+    Masked,
+    Scheme,
+    Vocabulary,
+    budget,
+    draw_keys,
+    mask,
+    mask_with_keys,
+    run_starts,
+    slots,
+    span_lengths,
+    statistics,
+)
 
-PAD, UNK, CLS, SEP, MASK = range(5)
-VOCABULARY = 1_000
-
-
-def row(pattern: str) -> tuple[list[int], list[int]]:
-    """Ids and word ids: "C" is [CLS], "S" [SEP], "_" padding, a digit a word of so many pieces."""
-    specials = {"C": CLS, "S": SEP, "_": PAD}
-    ids, word_ids, word = [], [], 0
-    for sign in pattern:
-        if sign in specials:
-            ids.append(specials[sign])
-            word_ids.append(-1)
-        else:
-            ids += [10 + word] * int(sign)
-            word_ids += [word] * int(sign)
-            word += 1
-    return ids, word_ids
-
-
-def batch(*patterns: str, copies: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    ids, word_ids = zip(*map(row, patterns), strict=True)
-    return torch.tensor(ids).repeat(copies, 1), torch.tensor(word_ids).repeat(copies, 1)
-
-
-def masked(input_ids, word_ids, strategy, seed=0, **options):
-    options = {"mask_token_id": MASK, "vocab_size": VOCABULARY, "special_ids": (0, 1, 2, 3, 4), **options}
-    return mask(input_ids, word_ids, strategy, generator=torch.Generator().manual_seed(seed), **options)
+# Special ids at both ends and in the middle; [MASK] is special even where `special_ids` does not name it.
+SMALL = Vocabulary(40, mask_token_id=17, special_ids=(0, 5, 39))
+ORDINARY = [token_id for token_id in range(40) if token_id not in (0, 5, 17, 39)]
+MIXES = [(0.8, 0.1, 0.1), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.6, 0.3, 0.1)]
 
 
-# [CLS], three sentences, [SEP] after each, and padding; words of one to three pieces; 40 places.
-MIXED = ("C" + "12131" * 2 + "S" + "31" * 2 + "S" + "11" * 3 + "S______", "C" + "3" * 12 + "S__")
+class Case(NamedTuple):
+    """A batch and a scheme, as hypothesis draws them."""
+
+    input_ids: torch.Tensor
+    word_ids: torch.Tensor
+    mention_ids: torch.Tensor
+    scheme: Scheme
+    seed: int
+
+    def mask(self, **options) -> Masked:
+        scheme = replace(self.scheme, **options)
+        return mask(self.input_ids, self.word_ids, scheme, SMALL, generator(self.seed), self.mention_ids)
+
+    def random_numbers(self) -> Keys:
+        return draw_keys(*self.input_ids.shape, self.scheme, generator(self.seed))
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_strategy_hides_the_same_exact_number_in_each_row(strategy):
-    # 20, 40, 63 and 3 tokens that may be hidden: 15% of them, rounded, but at least one.
-    patterns = ["C" + "1" * n + "S" * (63 - n) for n in (20, 40, 63, 3)]
-    input_ids, word_ids = batch(*patterns, copies=50)
-    for rate, expected in ((0.15, [3, 6, 9, 1]), (0.3, [6, 12, 19, 1])):
-        hidden = masked(input_ids, word_ids, strategy, mask_rate=rate).labels != -100
-        assert hidden.sum(1).tolist() == expected * 50
+def random_row(sizes: list[int], length: int, numbering: str, rng: random.Random) -> list[list[int]]:
+    """Ids, word ids and mention ids of a row; sizes are pieces of words, 0 is a special token.
 
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_only_hidden_tokens_change_and_labels_keep_what_they_were(strategy):
-    input_ids, word_ids = batch(*MIXED, copies=200)
-    before = input_ids.clone()
-    inputs, labels, units = masked(input_ids, word_ids, strategy)
-    hidden = labels != -100
-    assert torch.equal(input_ids, before)
-    assert not hidden[word_ids < 0].any()  # special tokens and padding are never hidden
-    assert torch.equal(inputs[~hidden], input_ids[~hidden])
-    assert torch.equal(labels[hidden], input_ids[hidden])
-    assert torch.equal(units >= 0, hidden) and (units[~hidden] == -1).all()
-    assert inputs.dtype == labels.dtype == input_ids.dtype
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_80_percent_mask_10_percent_random_10_percent_kept(strategy):
-    input_ids, word_ids = batch("C" + "1" * 63, copies=12_000)  # 9 hidden in each row
-    inputs, labels, _ = masked(input_ids, word_ids, strategy)
-    shown, original = inputs[labels != -100], labels[labels != -100]
-    assert len(shown) == 108_000
-    is_mask, is_kept = shown == MASK, shown == original
-    # Five standard errors, sqrt(0.8 · 0.2 / 108,000) = 0.0012; a random token is the same once in 995.
-    assert is_mask.float().mean().item() == pytest.approx(0.8, abs=0.006)
-    assert is_kept.float().mean().item() == pytest.approx(0.1, abs=0.005)
-    random_ones = shown[~is_mask & ~is_kept]
-    assert random_ones.min() == 5 and random_ones.max() == VOCABULARY - 1  # never special, all others
-    # 10,800 draws over 995 ids: a uniform choice leaves out e^-10.9 of them, a few in 100,000.
-    assert len(random_ones.unique()) > 990
-
-
-def test_the_fate_of_a_token_does_not_follow_its_neighbour():
-    input_ids, word_ids = batch("C" + "1" * 63, copies=12_000)
-    inputs, labels, units = masked(input_ids, word_ids, "span")
-    both = (units[:, 1:] == units[:, :-1]) & (units[:, 1:] >= 0)  # neighbours of one span
-    is_mask = inputs == MASK
-    agree = (is_mask[:, 1:] & is_mask[:, :-1])[both].float().mean().item()
-    # Drawn for each token 0.8², for each span 0.8; about 50,000 pairs, standard error 0.002.
-    assert agree == pytest.approx(0.64, abs=0.01)
-
-
-@pytest.mark.parametrize("strategy", ["whole_word", "span"])
-def test_words_stay_whole_but_in_the_one_cut_unit_which_keeps_a_prefix(strategy):
-    input_ids, word_ids = batch(*MIXED, copies=500)
-    _, labels, units = masked(input_ids, word_ids, strategy)
-    cut_rows = 0
-    for hidden, words, unit in zip((labels != -100).tolist(), word_ids.tolist(), units.tolist(), strict=True):
-        pieces = {word: [] for word in words if word >= 0}
-        for place, word in enumerate(words):
-            if word >= 0:
-                pieces[word].append(place)
-        cut = [word for word, places in pieces.items() if 0 < sum(hidden[p] for p in places) < len(places)]
-        assert len(cut) <= 1
-        for word in cut:
-            shown = [hidden[place] for place in pieces[word]]
-            assert shown == sorted(shown, reverse=True)  # hidden pieces first
-        for word, places in pieces.items():
-            assert word in cut or len({unit[place] for place in places}) == 1  # one unit
-        cut_rows += len(cut)
-    assert cut_rows > 50  # the case does occur
-
-
-def test_token_masking_tears_words():
-    input_ids, word_ids = batch("C" + "3" * 13, copies=200)
-    _, labels, units = masked(input_ids, word_ids, "token")
-    hidden = (labels != -100)[:, 1:].view(-1, 13, 3).sum(2)
-    torn = ((hidden > 0) & (hidden < 3)).float().sum() / (hidden > 0).float().sum()
-    assert torn > 0.9  # all three pieces of a word: 15%² of the time
-    assert torch.equal(units.max(1).values, (labels != -100).long().mul(torch.arange(40)).max(1).values)
-
-
-@pytest.mark.parametrize("strategy", ["whole_word", "span"])
-def test_a_unit_leaves_no_hole(strategy):
-    input_ids, word_ids = batch(*MIXED, copies=500)
-    _, _, units = masked(input_ids, word_ids, strategy)
-    for unit in units.tolist():
-        for number in set(unit) - {-1}:
-            places = [place for place, other in enumerate(unit) if other == number]
-            assert all(unit[place] >= 0 for place in range(places[0], places[-1] + 1))
-
-
-def test_spans_do_not_cross_special_tokens():
-    input_ids, word_ids = batch("C" + "1" * 4 + "S" + "1" * 5 + "S" + "1" * 6 + "SS" + "1" * 5, copies=2_000)
-    _, _, units = masked(input_ids, word_ids, "span", mask_rate=0.6)
-    for words, unit in zip(word_ids.tolist(), units.tolist(), strict=True):
-        texts = [
-            {number for _, number in places} - {-1}
-            for special, places in groupby(zip(words, unit, strict=True), key=lambda place: place[0] < 0)
-            if not special
-        ]
-        assert len(texts) == 4
-        assert len(set().union(*texts)) == sum(map(len, texts))  # no unit in two texts
-
-
-# Lengths
-
-
-def test_span_length_weights_are_a_geometric_distribution_cut_off_at_ten():
-    weights = span_length_weights(0.2, 10)
-    by_hand = [0.2 * 0.8 ** (length - 1) / (1 - 0.8**10) for length in range(1, 11)]
-    assert weights.tolist() == pytest.approx(by_hand, rel=1e-12)
-    # The mean that SpanBERT's authors give as 3.8; clipping instead of cutting off would give 4.46.
-    assert sum(length * w for length, w in enumerate(weights.tolist(), 1)) == pytest.approx(3.797, abs=5e-4)
-    assert span_length_weights(0.5, 3).tolist() == pytest.approx([4 / 7, 2 / 7, 1 / 7])
-    for p in (0, 1, -0.1):
-        with pytest.raises(ValueError, match="p must lie between 0 and 1"):
-            span_length_weights(p)
-
-
-def plain_span_rows(texts: list[int], budget: int, p: float, rows: int) -> list[list[list[int]]]:
-    """The scheme in plain Python: of each row and text, the span number of each word, -1 where it is seen.
-
-    `texts` are the numbers of words between special tokens; every word is one token.
+    Numbering: word ids "go on" behind a special token, "begin again" or are the "same" as before it. Some
+    numbers are left out. Mentions are runs of words, and two may touch.
     """
-    draw = random.Random(1)
-    chances = [p * (1 - p) ** more for more in range(10)]
-    result = []
-    for _ in range(rows):
-        lowest = []  # (priority, text, word, number of the span)
-        for text, words in enumerate(texts):
-            best = [(2.0, None)] * words
-            for start in range(-9, words):
-                priority, (length,) = draw.random(), draw.choices(range(1, 11), chances)
-                for word in range(max(0, start), min(words, start + length)):
-                    best[word] = min(best[word], (priority, start))
-            lowest += [(priority, text, word, start) for word, (priority, start) in enumerate(best)]
-        hidden = [[-1] * words for words in texts]
-        for _, text, word, start in sorted(lowest)[:budget]:
-            hidden[text][word] = start + 9
-        result.append(hidden)
-    return result
+    ids, word_ids, mention_ids = [], [], []
+    word, mention, inside = rng.randrange(3), 0, False
+    for size in sizes:
+        if size == 0:
+            ids.append(rng.choice([0, 5]))
+            word_ids.append(-1)
+            mention_ids.append(-1)
+            inside = False
+            word = {"go on": word, "begin again": 0, "same": max(0, word - 1)}[numbering]
+            continue
+        starts = rng.random() < 0.3
+        inside = starts or (inside and rng.random() < 0.5)
+        mention += starts
+        ids += [rng.choice(ORDINARY) for _ in range(size)]
+        word_ids += [word] * size
+        mention_ids += [mention if inside else -1] * size
+        word += 1 if rng.random() < 0.8 or numbering == "same" else 2
+    for values, filler in ((ids, 0), (word_ids, -1), (mention_ids, -1)):
+        values[:] = (values + [filler] * length)[:length]
+    if max(word_ids) < 0:  # every row needs a word
+        ids[0], word_ids[0] = ORDINARY[0], 0
+    return [ids, word_ids, mention_ids]
 
 
-def unit_lengths(rows: list[list[int]]) -> list[int]:
-    """How often a unit hides 1, 2, … 9 words of a text (runs of one number)."""
-    lengths = [0] * 9
-    for row in rows:
-        for unit, run in groupby(row):
-            if unit >= 0:
-                lengths[len(list(run)) - 1] += 1
-    return lengths
+@st.composite
+def cases(draw, **fixed) -> Case:
+    length = draw(st.integers(1, 48))
+    rng = random.Random(draw(st.integers(0, 2**32)))
+    rows = [
+        random_row(
+            draw(st.lists(st.integers(0, 5), min_size=1, max_size=length)),
+            length,
+            draw(st.sampled_from(["go on", "begin again", "same"])),
+            rng,
+        )
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+    options = {
+        "strategy": draw(st.sampled_from(STRATEGIES)),
+        "mask_rate": draw(st.sampled_from([0.01, 0.15, 0.25, 0.5, 0.8, 0.99]) | st.floats(0.01, 0.99)),
+        "p": draw(st.sampled_from([0.05, 0.2, 0.5]) | st.floats(0.01, 0.99)),
+        "longest": draw(st.integers(1, 12)),
+        "edges": draw(st.sampled_from(["before", "inside"])),
+        "keep_whole": draw(st.booleans()),
+        "corruption": draw(st.sampled_from(MIXES)),
+        "corrupt_per": draw(st.sampled_from(["token", "run"])),
+    }
+    dtype = draw(st.sampled_from([torch.int32, torch.int64]))
+    input_ids, word_ids, mention_ids = torch.tensor(rows).to(dtype).unbind(1)
+    return Case(input_ids, word_ids, mention_ids, Scheme(**{**options, **fixed}), draw(st.integers(0, 999)))
 
 
-def run_lengths(rows: list[list[int]]) -> list[int]:
-    """How often 1, 2, … 9 neighbouring words are hidden, by whatever unit."""
-    return unit_lengths([[1 if unit >= 0 else -1 for unit in row] for row in rows])
+def plain_budget(word_ids: list[int], mask_rate: float) -> int:
+    return max(1, round(mask_rate * sum(word >= 0 for word in word_ids)))
 
 
-@pytest.mark.parametrize("lengths_of", [unit_lengths, run_lengths])
-def test_span_lengths_are_those_of_a_sampler_in_plain_python(lengths_of):
-    texts = [20, 41]  # and [CLS], [SEP] before them, [SEP] at the end: 64 places, 9 hidden
-    plain = [text for row in plain_span_rows(texts, 9, 0.2, rows=1_500) for text in row]
-    input_ids, word_ids = batch("C" + "1" * 20 + "S" + "1" * 41 + "S", copies=6_000)
-
-    def ours(p):
-        _, _, units = masked(input_ids, word_ids, "span", p=p)
-        return units.tolist()
-
-    def chance_of_so_different(p):
-        return chi2_contingency([lengths_of(plain), lengths_of(ours(p))]).pvalue
-
-    assert chance_of_so_different(0.2) > 0.001  # seeds are fixed: a right sampler passes every time
-    assert chance_of_so_different(0.3) < 1e-6  # and the comparison does see another p
+def plain_stretches(word_ids: list[int]) -> list[list[list[int]]]:
+    """The positions of a row by stretch of text between special tokens, and in it by word."""
+    return [
+        [list(word) for _, word in groupby(places, key=lambda place: word_ids[place])]
+        for special, places in groupby(range(len(word_ids)), key=lambda place: word_ids[place] < 0)
+        if not special
+    ]
 
 
-def test_every_word_is_hidden_about_equally_often():
-    input_ids, word_ids = batch("C" + "1" * 30 + "S" + "1" * 32, copies=20_000)
-    share = 9 / 62  # the budget over the words
-    for strategy in STRATEGIES:
-        hidden = (masked(input_ids, word_ids, strategy).labels != -100).float().mean(0)[word_ids[0] >= 0]
-        relative = hidden / share  # [62]
-        # Standard error 1.7%: the largest of 62 deviations stays below four of them. Of spans, the cut one
-        # keeps a prefix, which favours the first words of a text: the first by 17%, the second by 10%.
-        # Spans that only started inside the text would hide its first word a third as often as others.
-        assert relative[[0, 30]].tolist() == pytest.approx([1, 1], abs=0.25 if strategy == "span" else 0.07)
-        assert relative.sub(1).abs().sort().values[:-2].max() < (0.15 if strategy == "span" else 0.07)
+def by_value(values: list[int]) -> dict[int, list[int]]:
+    """The positions of each value; those of -1 are left out."""
+    places = defaultdict(list)
+    for place, value in enumerate(values):
+        if value != -1:
+            places[value].append(place)
+    return dict(places)
 
 
-# Randomness and bad input
+def partly(groups, hidden: set[int]) -> list:
+    """Those groups of positions of which a part is hidden and a part is not."""
+    return [group for group in groups if 0 < len(hidden & set(group)) < len(group)]
+
+
+def hidden_places(result: Masked) -> list[set[int]]:
+    return [
+        {place for place, hidden in enumerate(row) if hidden} for row in (result.labels != IGNORED).tolist()
+    ]
+
+
+# What is hidden
+
+
+@settings(max_examples=200)
+@given(cases(keep_whole=False))
+def test_every_row_hides_exactly_its_budget(case):
+    budgets = [plain_budget(words, case.scheme.mask_rate) for words in case.word_ids.tolist()]
+    assert [len(places) for places in hidden_places(case.mask())] == budgets
+
+
+def test_the_budget_rounds_as_python_does_and_never_exceeds_the_slots():
+    # Halves come up, such as 0.15 of 190; float32 would round some of them the other way.
+    can_hide = torch.ones(1_000, 1_000).tril().bool()  # rows of 1, 2, … 1,000 tokens of text
+    for rate in (0.15, 0.05, 0.35, 0.5, 0.001, 0.999):
+        expected = [max(1, round(rate * tokens)) for tokens in range(1, 1_001)]
+        assert budget(can_hide, rate).tolist() == expected
+        assert [slots(length, rate) for length in range(1, 1_001)] == expected
+
+
+@settings(max_examples=150)
+@given(cases())
+def test_only_hidden_tokens_change_and_labels_keep_what_they_were(case):
+    before = [tensor.clone() for tensor in case[:3]]
+    result = case.mask()
+    hidden = result.labels != IGNORED
+    assert all(torch.equal(tensor, old) for tensor, old in zip(case[:3], before, strict=True))
+    assert not hidden[case.word_ids < 0].any()  # special tokens and padding
+    assert torch.equal(result.inputs[~hidden], case.input_ids[~hidden])
+    assert torch.equal(result.labels[hidden], case.input_ids[hidden])
+    assert result.inputs.dtype == result.labels.dtype == case.input_ids.dtype
+    special_ids = torch.tensor([0, 5, 39], dtype=case.input_ids.dtype)
+    assert not torch.isin(result.inputs[hidden], special_ids).any()  # the text itself holds none of these
+
+
+@settings(max_examples=150)
+@given(cases())
+def test_positions_are_all_different_and_their_labels_are_those_of_the_hidden_tokens(case):
+    result = case.mask()
+    width = max(1, round(case.scheme.mask_rate * case.input_ids.shape[1]))
+    assert result.positions.shape == (len(case.input_ids), width)
+    assert slots(case.input_ids.shape[1], case.scheme.mask_rate) == width
+    labels = result.labels.gather(1, result.positions)  # [rows, slots]
+    used = labels != IGNORED
+    for places, hidden, use in zip(
+        result.positions.tolist(), hidden_places(result), used.tolist(), strict=True
+    ):
+        assert len(set(places)) == len(places)
+        assert {place for place, is_used in zip(places, use, strict=True) if is_used} == hidden
+    if not case.scheme.keep_whole:  # then the used slots come first
+        assert (used.long().diff(dim=1) <= 0).all()
+
+
+@settings(max_examples=200)
+@given(cases(keep_whole=False))
+def test_no_unit_is_torn_but_the_one_that_the_budget_cuts_and_it_keeps_its_beginning(case):
+    result = case.mask()
+    for words, units, positions, hidden in zip(
+        case.word_ids.tolist(),
+        result.units.tolist(),
+        result.positions.tolist(),
+        hidden_places(result),
+        strict=True,
+    ):
+        groups = by_value(units)
+        assert [unit == -1 for unit in units] == [word < 0 for word in words]
+        cut = partly(groups.values(), hidden)
+        assert len(cut) <= 1
+        order = positions[: len(hidden)]  # the order of drawing: unit by unit, each from left to right
+        for _, drawn in groupby(order, key=lambda place: units[place]):
+            drawn = list(drawn)
+            group = groups[units[drawn[0]]]
+            assert drawn == group[: len(drawn)]
+            assert len(drawn) == len(group) or drawn[-1] == order[-1]
+
+
+@settings(max_examples=200)
+@given(cases())
+def test_units_are_tokens_words_or_spans_of_words_within_one_stretch_of_text(case):
+    longest = case.scheme.longest
+    for words, units in zip(case.word_ids.tolist(), case.mask().units.tolist(), strict=True):
+        groups = by_value(units).values()
+        stretches = plain_stretches(words)
+        all_words = [word for stretch in stretches for word in stretch]
+        if case.scheme.strategy == "token":
+            assert all(len(group) == 1 for group in groups)
+        elif case.scheme.strategy == "whole_word":
+            assert sorted(groups) == all_words
+        else:
+            number = {place: index for index, word in enumerate(all_words) for place in word}
+            for word in all_words:
+                assert len({units[place] for place in word}) == 1
+            for stretch in stretches:
+                # A unit is no part of two stretches, and its words lie within one span of `longest`.
+                inside = {units[place] for word in stretch for place in word}
+                outside = {units[place] for word in all_words if word not in stretch for place in word}
+                assert not inside & outside
+            if case.scheme.strategy == "span":
+                assert all(number[group[-1]] - number[group[0]] < longest for group in groups)
+
+
+@settings(max_examples=150)
+@given(cases(keep_whole=False))
+def test_keep_whole_hides_the_same_tokens_but_those_of_the_cut_word(case):
+    cut, whole = case.mask(), case.mask(keep_whole=True)
+    for words, all_hidden, kept in zip(
+        case.word_ids.tolist(), hidden_places(cut), hidden_places(whole), strict=True
+    ):
+        torn = partly([word for stretch in plain_stretches(words) for word in stretch], all_hidden)
+        if case.scheme.strategy == "token":  # its units are tokens: no word is kept whole
+            torn = []
+        assert kept == all_hidden - {place for word in torn for place in word}
+    assert torch.equal(cut.positions, whole.positions)
+    assert torch.equal(cut.units, whole.units)
+
+
+@settings(max_examples=200)
+@given(cases(strategy="mentions", keep_whole=False))
+def test_mentions_that_are_taken_are_hidden_whole_and_come_first(case):
+    result = case.mask()
+    for mentions, units, positions, hidden in zip(
+        case.mention_ids.tolist(),
+        result.units.tolist(),
+        result.positions.tolist(),
+        hidden_places(result),
+        strict=True,
+    ):
+        of_mention = by_value(mentions)
+        # A mention that was taken is a unit of its own, with a number beyond those of all spans.
+        places = len(mentions) + case.scheme.longest - 1
+        beyond = (len(mentions) + 1) * (places + 1)
+        taken = {unit: group for unit, group in by_value(units).items() if unit >= beyond}
+        assert all(group in of_mention.values() for group in taken.values())
+        assert all(hidden.issuperset(group) for group in taken.values())
+        tokens = sum(map(len, taken.values()))
+        assert {place for group in taken.values() for place in group} == set(positions[:tokens])
+        # The middle of the last one lies within half the budget; of those left, the next one's did not.
+        if taken:
+            last = len(taken[units[positions[tokens - 1]]])
+            assert 2 * (tokens - last) + last < len(hidden)
+        left = [len(group) for group in of_mention.values() if group not in taken.values()]
+        assert not left or 2 * tokens + max(left) >= len(hidden)
+
+
+# What the model sees
+
+
+@settings(max_examples=60)
+@given(cases())
+def test_each_pure_mix_shows_what_it_says(case):
+    hidden = case.mask().labels != IGNORED
+    shown = {mix: case.mask(corruption=mix).inputs[hidden] for mix in MIXES[1:4]}
+    assert (shown[1.0, 0.0, 0.0] == 17).all()
+    assert torch.equal(shown[0.0, 0.0, 1.0], case.input_ids[hidden])
+    assert set(shown[0.0, 1.0, 0.0].tolist()) <= set(ORDINARY)
+
+
+@settings(max_examples=100)
+@given(cases(corrupt_per="run", corruption=(0.5, 0.0, 0.5)))
+def test_per_run_all_hidden_neighbours_show_the_mask_token_or_none(case):
+    for shown, hidden in zip(case.mask().inputs.tolist(), hidden_places(case.mask()), strict=True):
+        fates = [shown[place] == 17 if place in hidden else None for place in range(len(shown))]
+        for is_hidden, run in groupby(fates, key=lambda fate: fate is not None):
+            assert not is_hidden or len(set(run)) == 1
+
+
+def test_per_run_a_fate_ends_at_a_special_token_and_per_token_neighbours_differ():
+    # "11S11" with 3 of 4 hidden: at least one run of two on one side, and a run beside the special token.
+    input_ids, word_ids = batch("11S11", copies=2_000)
+    half = {"mask_rate": 0.99, "corruption": (0.5, 0.0, 0.5)}
+    for strategy in ("token", "span"):
+        per_run = masked(input_ids, word_ids, Scheme(strategy, corrupt_per="run", **half)).inputs == 4
+        per_token = masked(input_ids, word_ids, Scheme(strategy, corrupt_per="token", **half)).inputs == 4
+        same = per_run[:, [0, 1]].eq(per_run[:, [1, 3]]).float().mean(0)
+        # Standard error 0.011 of a half.
+        assert same.tolist() == [1.0, pytest.approx(0.5, abs=0.05)]
+        assert per_token[:, 0].eq(per_token[:, 1]).float().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_in_a_run_replaced_tokens_differ_from_each_other():
+    input_ids, word_ids = batch("C" + "1" * 40, copies=50)
+    scheme = Scheme(mask_rate=0.5, corruption=(0.0, 1.0, 0.0), corrupt_per="run")
+    result = masked(input_ids, word_ids, scheme)
+    both = (result.labels[:, 1:] != IGNORED) & (result.labels[:, :-1] != IGNORED)
+    equal = result.inputs[:, 1:].eq(result.inputs[:, :-1])[both].float().mean().item()
+    assert equal < 0.02  # by chance 1 in 995; about 800 pairs
+
+
+def test_run_starts_are_where_a_run_begins():
+    hidden = torch.tensor([[1, 1, 0, 1, 0, 1, 1, 1], [0, 1, 1, 1, 1, 0, 0, 1]], dtype=torch.bool)
+    starts = [[0, 0, 3, 5, 5, 5], [1, 1, 1, 1, 7]]
+    assert [
+        row[is_hidden].tolist() for row, is_hidden in zip(run_starts(hidden), hidden, strict=True)
+    ] == starts
+
+
+# The same numbers, step by step
+
+
+def plain_row(ids, word_ids, mention_ids, scheme, units, lengths, segments, slot_keys):
+    """One row of `mask_with_keys` in plain Python, from the same random numbers.
+
+    Returns:
+        What the model sees; the hidden positions in the order of drawing; per token the name of its unit.
+    """
+    budget = plain_budget(word_ids, scheme.mask_rate)
+    priority = [key >> 30 for key in units]
+    stretches = plain_stretches(word_ids)
+    words = [(word, stretch) for stretch in stretches for word in stretch]
+    order, name = {}, {}  # of tokens: the lowest order comes first
+    for number, (word, stretch) in enumerate(words):
+        if scheme.strategy == "whole_word":
+            best = (priority[number], number)
+        elif scheme.strategy in ("span", "mentions"):
+            special = sum(other < 0 for other in word_ids[: word[0]])  # special tokens before this stretch
+            best = min(
+                (priority[place] ^ segments[special] >> 30, place)
+                for distance in range(scheme.longest)
+                for place in [number + scheme.longest - 1 - distance]  # where a span starts
+                if lengths[place] > distance
+                and (
+                    scheme.edges == "before"
+                    or (distance <= number and words[number - distance][1] is stretch)
+                )
+            )
+        for place in word:
+            if scheme.strategy == "token":
+                best = (priority[place], place)
+            order[place] = (1, *best)
+            name[place] = (stretch[0][0], *best) if scheme.strategy in ("span", "mentions") else best
+    if scheme.strategy == "mentions":
+        spent = 0
+        mentions = list(by_value(mention_ids).values())
+        for rank, number in sorted((priority[number], number) for number in range(len(mentions))):
+            tokens = len(mentions[number])
+            if 2 * spent + tokens < budget:
+                for place in mentions[number]:
+                    order[place], name[place] = (0, rank, number), ("mention", number)
+            spent += tokens
+    drawn = sorted(order, key=lambda place: (order[place], place))[:budget]
+    if scheme.keep_whole and scheme.strategy != "token":
+        torn = partly([word for word, _ in words], set(drawn))
+    else:
+        torn = []
+    used = [place not in [torn_place for word in torn for torn_place in word] for place in drawn]
+    hidden = {place for place, use in zip(drawn, used, strict=True) if use}
+    slot_of = {place: slot for slot, place in enumerate(drawn)}
+    shown = list(ids)
+    for place in hidden:
+        start = place
+        while scheme.corrupt_per == "run" and start - 1 in hidden:
+            start -= 1
+        fate = (slot_keys[slot_of[start]] >> 30) / 2**30
+        if fate < scheme.corruption[0]:
+            shown[place] = 17
+        elif fate < scheme.corruption[0] + scheme.corruption[1]:
+            second = slot_keys[slot_of[place]] % 2**30
+            shown[place] = ORDINARY[second * len(ORDINARY) // 2**30]
+    return shown, [place for place in drawn if place in hidden], name
+
+
+def check_against_plain_loop(case: Case, result: Masked, keys: Keys) -> None:
+    spans = case.scheme.strategy in ("span", "mentions")
+    lengths = span_lengths(keys, case.scheme) if spans else keys.units
+    for ids, words, mentions, seen, labels, positions, units, *row_keys in zip(
+        *(tensor.tolist() for tensor in (*case[:3], *result)),
+        *(tensor.tolist() for tensor in (keys.units, lengths, keys.segments, keys.slots)),
+        strict=True,
+    ):
+        shown, drawn, name = plain_row(ids, words, mentions, case.scheme, *row_keys)
+        assert seen == shown
+        assert [place for place in positions if labels[place] != IGNORED] == drawn
+        assert sorted(by_value(units).values()) == sorted(
+            by_value([name.get(i, -1) for i in range(len(ids))]).values()
+        )
+
+
+@settings(max_examples=400)
+@given(cases())
+def test_the_tensors_do_what_a_plain_loop_does_with_the_same_random_numbers(case):
+    check_against_plain_loop(case, case.mask(), case.random_numbers())
+
+
+def test_a_random_number_that_just_reaches_a_bound_counts_as_beyond_it():
+    # Spans of 1, 2, 3 words come up 4, 2, 1 times in 7; fates are split at a half and at three quarters.
+    scheme = Scheme(p=0.5, longest=3, mask_rate=0.7, corruption=(0.5, 0.25, 0.25))
+    first, second = round(2**30 * 4 / 7), round(2**30 * 6 / 7)
+    length_keys, lengths = [0, first - 1, first, second - 1, second, 2**30 - 1], [1, 1, 2, 2, 3, 3]
+    fates = [0, 2**29 - 1, 2**29, 3 * 2**28 - 1, 3 * 2**28, 2**30 - 1]
+    replacements = [0, 2**30 - 1]
+    ids, words = list(range(20, 28)), list(range(8))
+    for seed in range(300):
+        rng = random.Random(seed)
+        spans = [rng.choice(list(zip(length_keys, lengths, strict=True))) for _ in range(10)]
+        units = [rng.randrange(2**30) << 30 | length_key for length_key, _ in spans]
+        row_keys = [rng.choice(fates) << 30 | rng.choice(replacements) for _ in range(6)]
+        segments = [rng.randrange(2**60) for _ in range(8)]
+        keys = Keys(*(torch.tensor([numbers]) for numbers in (units, segments, row_keys)))
+        drawn_lengths = [length for _, length in spans]
+        assert span_lengths(keys, scheme).tolist() == [drawn_lengths]
+        result = mask_with_keys(torch.tensor([ids]), torch.tensor([words]), scheme, SMALL, keys)
+        shown, drawn, _ = plain_row(ids, words, [], scheme, units, drawn_lengths, segments, row_keys)
+        assert result.inputs.tolist() == [shown]
+        assert result.positions.tolist() == [drawn]
+
+
+@settings(max_examples=20)
+@given(cases())
+def test_given_random_numbers_decide_the_mask_on_every_device(case):
+    for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
+        tensors = [tensor.to(device) for tensor in case[:3]]
+        keys = Keys(*(key.to(device) for key in case.random_numbers()))
+        result = mask_with_keys(*tensors[:2], case.scheme, SMALL, keys, tensors[2])
+        check_against_plain_loop(case, Masked(*(tensor.cpu() for tensor in result)), case.random_numbers())
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_generator_decides_everything(strategy):
-    input_ids, word_ids = batch(*MIXED, copies=20)
+def test_only_whole_numbers_decide(strategy):
+    fractions = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.is_floating_point():
+                fractions.append((result.dtype, tuple(result.shape)))
+            return result
+
+    input_ids, word_ids = batch("C12131S111S__", "C333S1111S")
+    scheme = Scheme(strategy, keep_whole=True, corrupt_per="run")
+    with Watch():
+        masked(input_ids, word_ids, scheme, mention_ids=torch.where(word_ids == 1, 0, -1))
+    # The budget, rate times tokens, is the one product; float64 rounds it alike everywhere.
+    assert set(fractions) == {(torch.float64, (2,))}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_shapes_do_not_depend_on_the_data(strategy):
+    # Tensors on "meta" have shapes and nothing else: whoever asks for their data gets an error.
+    scheme = Scheme(strategy, keep_whole=True, corrupt_per="run")
+    empty = torch.empty(3, 20, dtype=torch.long, device="meta")
+    keys = Keys(*(key.to("meta") for key in draw_keys(3, 20, scheme, generator(0))))
+    result = mask_with_keys(empty, empty, scheme, SMALL, keys, empty)
+    assert [tuple(tensor.shape) for tensor in result] == [(3, 20), (3, 20), (3, 3), (3, 20)]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_several_batches_are_compiled_once_to_the_same_masks(strategy):
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    compiled = torch.compile(mask_with_keys, fullgraph=True, backend=counter)
+    scheme = Scheme(strategy, keep_whole=True, corrupt_per="run")
+    batches = [("C12131S111S__", "C333S1111S"), ("1" * 16, "C_1" + "_" * 13), ("C" + "3" * 5, "44431")]
+    for seed, patterns in enumerate(batches):
+        input_ids, word_ids = batch(*patterns)
+        keys = draw_keys(*input_ids.shape, scheme, generator(seed))
+        mention_ids = torch.where(word_ids == 1, 0, -1)
+        arguments = (input_ids, word_ids, scheme, SMALL, keys, mention_ids)
+        for ours, plain in zip(compiled(*arguments), mask_with_keys(*arguments), strict=True):
+            assert torch.equal(ours, plain)
+    assert counter.frame_count == 1
+
+
+# Randomness
+
+
+@settings(max_examples=50)
+@given(cases())
+def test_the_generator_decides_everything_and_no_other_state_changes(case):
     global_state = torch.random.get_rng_state()
-    first, again, other = (masked(input_ids, word_ids, strategy, seed=seed) for seed in (5, 5, 6))
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first.labels, other.labels)
+    assert all(torch.equal(a, b) for a, b in zip(case.mask(), case.mask(), strict=True))
     assert torch.equal(torch.random.get_rng_state(), global_state)
+    by_hand = mask_with_keys(*case[:2], case.scheme, SMALL, case.random_numbers(), case.mention_ids)
+    assert all(torch.equal(a, b) for a, b in zip(case.mask(), by_hand, strict=True))
 
 
-def test_strategies_with_the_same_budget_hide_different_places():
-    input_ids, word_ids = batch(*MIXED, copies=20)
-    hidden = [masked(input_ids, word_ids, strategy).labels != -100 for strategy in STRATEGIES]
-    assert not torch.equal(hidden[0], hidden[1]) and not torch.equal(hidden[1], hidden[2])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_another_seed_and_the_next_call_give_other_masks(strategy):
+    input_ids, word_ids = batch("C" + "12131" * 2 + "S" + "31" * 2, copies=20)
+    scheme = Scheme(strategy, corruption=(0.4, 0.3, 0.3))
+    one = generator(5)
+    arguments = (input_ids, word_ids, scheme, Vocabulary(1_000, 4, (0, 1, 2, 3)))
+    mentions = torch.where(word_ids == 1, 0, -1)
+    first, second = mask(*arguments, one, mentions), mask(*arguments, one, mentions)
+    other = mask(*arguments, generator(6), mentions)
+    for a, b in ((first, second), (first, other)):
+        assert not torch.equal(a.labels, b.labels) and not torch.equal(a.inputs, b.inputs)
+
+
+@settings(max_examples=80)
+@given(cases(), st.integers(0, 2**32))
+def test_a_row_does_not_depend_on_the_other_rows_of_its_batch(case, seed):
+    rows, length = case.input_ids.shape
+    keep = seed % rows
+    rng = random.Random(seed)
+    others = torch.tensor([random_row([rng.randrange(6)], length, "go on", rng) for _ in range(rows)])
+    changed = [tensor.clone() for tensor in case[:3]]
+    for tensor, other in zip(changed, others.unbind(1), strict=True):
+        tensor[torch.arange(rows) != keep] = other.to(tensor.dtype)[torch.arange(rows) != keep]
+    result = Case(*changed, case.scheme, case.seed).mask()
+    assert all(torch.equal(a[keep], b[keep]) for a, b in zip(result, case.mask(), strict=True))
+
+
+@settings(max_examples=80)
+@given(cases())
+def test_padding_behind_the_text_changes_no_budget_and_no_kind_of_number(case):
+    pad = torch.nn.functional.pad
+    wider = Case(pad(case.input_ids, (0, 7)), *(pad(t, (0, 7), value=-1) for t in case[1:3]), *case[3:])
+    ours, padded = (hidden_places(one.mask(keep_whole=False)) for one in (case, wider))
+    assert [len(places) for places in ours] == [len(places) for places in padded]
+    assert wider.mask().inputs[:, -7:].eq(0).all()
+
+
+# Bad input
 
 
 @pytest.mark.parametrize(
-    ("strategy", "options", "message"),
+    ("options", "message"),
     [
-        ("spans", {}, "choose one of token, whole_word, span"),
-        ("token", {"mask_rate": 0.0}, "mask_rate must lie between 0 and 1"),
-        ("span", {"mask_rate": 1.0}, "mask_rate must lie between 0 and 1"),
-        ("span", {"p": 1.5}, "p must lie between 0 and 1"),
+        ({"strategy": "spans"}, r"strategy is 'spans'; choose one of token, whole_word, span, mentions"),
+        ({"edges": "outside"}, "edges is 'outside'; choose one of before, inside"),
+        ({"corrupt_per": "span"}, "corrupt_per is 'span'; choose one of token, run"),
+        ({"mask_rate": 0}, "mask_rate must lie between 0 and 1, not 0"),
+        ({"mask_rate": 1}, "mask_rate must lie between 0 and 1, not 1"),
+        ({"mask_rate": 15.0}, r"mask_rate must lie between 0 and 1, not 15\.0"),
+        ({"mask_rate": -0.1}, r"mask_rate must lie between 0 and 1, not -0\.1"),
+        ({"mask_rate": float("nan")}, "mask_rate must lie between 0 and 1, not nan"),
+        ({"p": 0.0}, r"p must lie between 0 and 1, not 0\.0"),
+        ({"p": 1.0}, r"p must lie between 0 and 1, not 1\.0"),
+        ({"longest": 0}, "longest must be a whole number of words, at least 1, not 0"),
+        ({"longest": 2.5}, r"longest must be a whole number of words, at least 1, not 2\.5"),
+        ({"corruption": (0.8, 0.1)}, r"three shares that add up to 1, not \(0\.8, 0\.1\)"),
+        ({"corruption": (0.8, 0.1, 0.2)}, r"three shares that add up to 1, not \(0\.8, 0\.1, 0\.2\)"),
+        ({"corruption": (1.1, -0.1, 0.0)}, r"three shares that add up to 1, not \(1\.1, -0\.1, 0\.0\)"),
     ],
 )
-def test_bad_options(strategy, options, message):
+def test_a_scheme_says_what_it_expected_and_what_came(options, message):
     with pytest.raises(ValueError, match=message):
-        masked(*batch("C111S"), strategy, **options)
+        Scheme(**options)
 
 
-def test_bad_tensors():
-    input_ids, word_ids = batch("C111S")
-    for ids, words in ((input_ids, word_ids[:, 1:]), (input_ids[0], word_ids[0])):
-        with pytest.raises(ValueError, match=r"must both be \[batch, length\]"):
-            masked(ids, words, "token")
-    with pytest.raises(ValueError, match="a row has no word"):
-        masked(*batch("C111S", "CSS__"), "token")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, 4), "size must be a whole number above 0, not None"),
+        ((0, 4), "size must be a whole number above 0, not 0"),
+        ((30.5, 4), r"size must be a whole number above 0, not 30\.5"),
+        ((100, None), "must lie in 0 … 99, not None"),
+        ((100, 100), "must lie in 0 … 99, not 100"),
+        ((100, 4, (0, -1)), "must lie in 0 … 99, not -1"),
+        ((100, 4, (0, 100)), "must lie in 0 … 99, not 100"),
+        ((3, 0, (1, 2)), "all 3 tokens are special"),
+    ],
+)
+def test_a_vocabulary_says_what_it_expected_and_what_came(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Vocabulary(*arguments)
+
+
+def test_a_vocabulary_comes_from_a_tokenizer():
+    class Tokenizer:
+        mask_token_id, all_special_ids = 4, [0, 1, 2, 3, 4]
+
+        def __len__(self):
+            return 1_000
+
+    assert Vocabulary.of(Tokenizer()) == Vocabulary(1_000, 4, (0, 1, 2, 3, 4))
+
+
+IDS, WORDS = batch("C12S1_", "C111S1_")
+STRAY = torch.where(WORDS == 1, 0, -1).index_put((torch.tensor(1), torch.tensor(4)), torch.tensor(0))
+LONG = torch.zeros(1, 2**16 - 9, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((IDS, WORDS[:, 1:]), r"one shape, \[batch, length\]; word_ids has \[2, 6\], input_ids \[2, 7\]"),
+        ((IDS[0], WORDS[0]), r"one shape, \[batch, length\]; input_ids has \[7\]"),
+        ((IDS.float(), WORDS), r"input_ids must hold whole numbers, not torch\.float32"),
+        ((IDS, WORDS.double()), r"word_ids must hold whole numbers, not torch\.float64"),
+        ((IDS, WORDS >= 0), r"word_ids must hold whole numbers, not torch\.bool"),
+        ((IDS.to("meta"), WORDS), "word_ids is on cpu, input_ids on meta"),
+        ((IDS.to("meta"), WORDS.to("meta")), "the generator is on cpu, input_ids on meta"),
+        ((IDS, WORDS.where(torch.tensor([[True], [False]]), -1)), "row 1 has no word that could be hidden"),
+        ((IDS, WORDS.flip(1)), r"in row 0 1 is followed by 0 at position 5"),
+        ((IDS, WORDS, None), "needs mention_ids"),
+        ((IDS, WORDS, WORDS[:, 1:]), r"mention_ids has \[2, 6\], input_ids \[2, 7\]"),
+        ((IDS, WORDS, WORDS.float()), r"mention_ids must hold whole numbers, not torch\.float32"),
+        ((IDS, WORDS, STRAY), r"mention_ids must be -1 where word_ids are; row 1, position 4"),
+        ((LONG, LONG), f"rows of {2**16 - 9} tokens are too long: at most {2**16 - 10}"),
+    ],
+)
+def test_bad_tensors_are_named(arguments, message):
+    scheme = Scheme("mentions" if len(arguments) == 3 else "span")
+    with pytest.raises(ValueError, match=message):
+        masked(*arguments[:2], scheme, mention_ids=arguments[2] if len(arguments) == 3 else None)
+
+
+def test_the_longest_row_is_masked_and_a_longer_one_is_not_begun():
+    words = torch.arange(2**16 - 10)[None]
+    result = masked(words, words, Scheme("span"))
+    assert (result.labels != IGNORED).sum() == round(0.15 * (2**16 - 10))
+    assert len(set(result.positions[0].tolist())) == result.positions.shape[1]
+
+
+# Statistics
+
+
+@settings(max_examples=150)
+@given(cases())
+def test_statistics_are_what_plain_counting_gives(case):
+    result = case.mask()
+    hidden_rows, rows = hidden_places(result), len(case.word_ids)
+    maskable = sum(word >= 0 for row in case.word_ids.tolist() for word in row)
+    budget = sum(plain_budget(words, case.scheme.mask_rate) for words in case.word_ids.tolist())
+    hidden = sum(map(len, hidden_rows))
+    cut_units = cut_words = 0
+    unit_lengths, run_lengths = [], []
+    for words, units, places in zip(case.word_ids.tolist(), result.units.tolist(), hidden_rows, strict=True):
+        all_words = [word for stretch in plain_stretches(words) for word in stretch]
+        cut_words += bool(partly(all_words, places))
+        groups = by_value(units).values()
+        cut_units += bool(partly(groups, places))
+        lengths = [sum(bool({*word} & {*group} & places) for word in all_words) for group in groups]
+        unit_lengths += [length for length in lengths if length > 0]
+        is_hidden = [place in places for place in range(len(words))]
+        run_lengths += [len(list(run)) for hides, run in groupby(is_hidden) if hides]
+    counted = statistics(result, case.word_ids, case.scheme)
+    assert counted.hidden == hidden
+    assert counted.rate == pytest.approx(hidden / maskable)
+    assert counted.unused == pytest.approx(1 - hidden / budget, abs=1e-6)
+    assert counted.cut_units == pytest.approx(cut_units / rows)
+    assert counted.cut_words == pytest.approx(cut_words / rows)
+    assert sorted(counted.unit_lengths.tolist()) == sorted(unit_lengths)
+    assert sorted(counted.run_lengths.tolist()) == sorted(run_lengths)

@@ -307,15 +307,20 @@ def test_committed_outputs_last_and_match_their_code(project, tmp_path):
         new_code_cell(
             "from tqdm.auto import tqdm\nfor _ in tqdm([1]):\n    pass", metadata={"tags": ["slow"]}
         ),
-        new_code_cell("1 + 1"),
+        new_code_cell(
+            f"import sys\nsys.path.insert(0, {str(notebooks.ROOT)!r})\n"
+            "from matplotlib.figure import Figure\nfrom helpers.display import Panel\n"
+            "Panel(lambda size: Figure((size, 1)), {'size': (1, [1, 2])}, 'An empty square.')"
+        ),
     ]
     nbformat.write(new_notebook(cells=cells), path)
     [(path, copy)] = notebooks.execute_all(tmp_path / "out", key="")
-    assert notebooks.WIDGET in copy.read_text()
+    assert copy.read_text().count(notebooks.WIDGET) >= 2  # the progress bar and the panel
     notebooks.commit(path, copy)
     notebook = notebooks.read(path)
     assert [cell.execution_count for cell in code(notebook)] == [1, 2]
     assert [len(cell.outputs) for cell in code(notebook)] == [0, 1]
+    assert set(notebook.cells[-1].outputs[0].data) == {"image/png", "text/plain"}
     assert [cell.metadata for cell in notebook.cells] == [{}, {"tags": ["slow"]}, {}]
     assert set(notebook.metadata) == {"kernelspec", "language_info", notebooks.RECORD}
 

@@ -1,0 +1,184 @@
+"""Token, whole-word and span masking as a data collator, for `Trainer` and for a plain `DataLoader`.
+
+It stands where `transformers.DataCollatorForLanguageModeling` does, which hides no spans. In six lines, for a
+`datasets.Dataset` with a column "text":
+
+    rows = dataset.map(lambda batch: encode_with_word_ids(batch["text"], tokenizer, max_length=128),
+                       batched=True, remove_columns=dataset.column_names)
+    collator = MaskingCollator(tokenizer, Scheme(strategy="span", mask_rate=0.15))
+    arguments = TrainingArguments("out", remove_unused_columns=False)  # or Trainer drops the word ids
+    trainer = Trainer(model, arguments, train_dataset=rows, data_collator=collator)
+    trainer.train()
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from helpers.masking import Scheme, Vocabulary, mask
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+    from transformers import PreTrainedTokenizerBase
+
+
+def encode_with_word_ids(
+    texts: Sequence[str] | Sequence[Sequence[str]],
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    is_split_into_words: bool = False,
+) -> dict[str, list[list[int]]]:
+    """Tokenize texts and keep the number of each token's word, which `MaskingCollator` needs.
+
+    Words are the tokenizer's own (`BatchEncoding.word_ids`), so they differ from kind to kind:
+    - WordPiece of BERT: runs between blanks; each punctuation mark is a word ("isn't:" is isn | ' | t | :).
+    - Byte-level BPE of GPT-2 and RoBERTa: the blank before a word is part of it, further blanks are a word;
+      so is a run of punctuation marks, and an ending like 't ("isn't:" is isn | 't | :).
+    - Unigram with Metaspace, as of T5 and XLM-R: runs between blanks, punctuation included ("isn't:" is one
+      word). The "▁" before a word is part of it, further blanks are words.
+    With `is_split_into_words` they are the words given; a byte-level tokenizer then needs
+    add_prefix_space=True to see blanks between them.
+
+    Args:
+        texts: strings, or lists of words with `is_split_into_words`. One without words (an empty line) is
+            left out; what goes beyond `max_length` tokens, special ones included, is cut off.
+
+    Returns:
+        A list for each text: "input_ids", "attention_mask", "word_ids" (-1 at special tokens).
+
+    Raises:
+        ValueError: a slow tokenizer, or one that does not split at blanks, with which all of a sentence would
+            be hidden as one word; texts of the other kind than `is_split_into_words` says.
+    """
+    if not tokenizer.is_fast:
+        raise ValueError(f"{type(tokenizer).__name__} is slow and has no word ids: take a fast tokenizer")
+    if any(isinstance(text, str) == is_split_into_words for text in texts):
+        raise ValueError("texts must be strings, or with is_split_into_words=True lists of words")
+    rows: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "word_ids": []}
+    if not len(texts):
+        return rows
+    options = {"max_length": max_length, "is_split_into_words": is_split_into_words}
+    encodings = tokenizer(list(texts), truncation=True, **options).encodings
+    special_ids = _special_ids(tokenizer)
+    for text, encoding in zip(texts, encodings, strict=True):
+        if not is_split_into_words:
+            _check_words(text, encoding)
+        tokens = zip(encoding.ids, encoding.word_ids, strict=True)
+        word_ids = [-1 if word is None or token in special_ids else word for token, word in tokens]
+        if max(word_ids, default=-1) >= 0:
+            rows["input_ids"].append(encoding.ids)
+            rows["attention_mask"].append(encoding.attention_mask)
+            rows["word_ids"].append(word_ids)
+    return rows
+
+
+@dataclass
+class MaskingCollator:
+    """Pad rows, hide tokens by `scheme`, label the hidden ones.
+
+    Every epoch and every worker has masks of its own. A worker's generator is seeded with `seed` and the seed
+    that the `DataLoader` gives the worker: another for each worker, and each time that workers start. In the
+    main process, one generator seeded with `seed` goes on from call to call. So the masks are reproducible if
+    the loader's `generator` or `torch.manual_seed` is set (`Trainer` does that).
+
+    In distributed training, give each rank a `seed` of its own; likewise a resumed run, or without workers it
+    begins with its first masks again.
+
+    Raises:
+        ValueError: the tokenizer has no mask token.
+    """
+
+    tokenizer: "PreTrainedTokenizerBase"
+    scheme: Scheme = Scheme()
+    pad_to_multiple_of: int | None = None  # tokens
+    seed: int = 0  # at least 0
+
+    def __post_init__(self):
+        if self.tokenizer.mask_token is None:
+            raise ValueError("the tokenizer has no mask token: set tokenizer.mask_token")
+        self._vocabulary = Vocabulary.of(self.tokenizer)
+        self._special_ids = sorted(_special_ids(self.tokenizer))
+        self._generator, self._generator_seeds = None, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the generator, which spawned workers fail to unpickle: a copy starts from its seeds."""
+        return {**self.__dict__, "_generator": None, "_generator_seeds": None}
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Make a batch of rows.
+
+        Args:
+            features: a row each, with "input_ids" and, of the same length, "word_ids" (-1 or None at special
+                tokens); for the strategy "mentions" also "mention_ids" (-1 or None outside mentions).
+
+        Returns:
+            `[batch, length]` each: "input_ids", "attention_mask", "labels" (-100 at tokens that are not
+            hidden), and the tokenizer's other model inputs if the rows have them ("token_type_ids").
+
+        Raises:
+            ValueError: a column is missing or has another length; or `helpers.masking.mask` refuses the rows
+                (one without words).
+        """
+        names = {*self.tokenizer.model_input_names, "attention_mask"}
+        batch = self.tokenizer.pad(
+            [{name: row[name] for name in row if name in names} for row in features],
+            pad_to_multiple_of=self.pad_to_multiple_of,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        input_ids = batch["input_ids"]
+        word_ids = self._pad(features, "word_ids", input_ids)
+        # A special token written out in the text ("[SEP]") has a word id, but must not be hidden either.
+        word_ids = word_ids.masked_fill(torch.isin(input_ids, torch.tensor(self._special_ids)), -1)
+        mention_ids = None
+        if self.scheme.strategy == "mentions":
+            mention_ids = self._pad(features, "mention_ids", input_ids)
+        masked = mask(input_ids, word_ids, self.scheme, self._vocabulary, self._own_generator(), mention_ids)
+        return {**batch, "input_ids": masked.inputs, "labels": masked.labels}
+
+    def _pad(self, features: Sequence[Mapping[str, Any]], name: str, like: torch.Tensor) -> torch.Tensor:
+        """A column of the rows, padded with -1 on the tokenizer's side to the shape of `like`."""
+        padded = torch.full_like(like, -1)  # [batch, length]
+        for number, row in enumerate(features):
+            if name not in row:
+                raise ValueError(
+                    f'the rows have no "{name}". encode_with_word_ids makes word_ids; Trainer drops such '
+                    "columns unless you set TrainingArguments(remove_unused_columns=False)"
+                )
+            values, length = row[name], len(row["input_ids"])
+            if len(values) != length:
+                raise ValueError(f"row {number} has {len(values)} {name}, but {length} input_ids")
+            first = padded.shape[1] - length if self.tokenizer.padding_side == "left" else 0
+            values = [-1 if value is None else int(value) for value in values]
+            padded[number, first : first + length] = torch.tensor(values)
+        return padded
+
+    def _own_generator(self) -> torch.Generator:
+        """This process's generator: a worker gets a copy of the collator, and must not use its parent's."""
+        worker = torch.utils.data.get_worker_info()
+        seeds = (self.seed,) if worker is None else (self.seed, worker.seed)
+        if self._generator_seeds != seeds:
+            # Hashed to 32 bits: torch's generator on the CPU ignores all higher bits of a seed.
+            (seed,) = np.random.SeedSequence(seeds).generate_state(1).tolist()
+            self._generator, self._generator_seeds = torch.Generator().manual_seed(seed), seeds
+        return self._generator
+
+
+def _special_ids(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
+    """What is never hidden: all special tokens but the unknown word, which is text (if it is that alone)."""
+    roles = [getattr(tokenizer, f"{role}_token_id") for role in ("bos", "eos", "sep", "pad", "cls", "mask")]
+    return {*tokenizer.all_special_ids} - ({tokenizer.unk_token_id} - {*roles})
+
+
+def _check_words(text: str, encoding: "Encoding") -> None:
+    """Raise ValueError if a word has a blank inside: then the tokenizer's word ids do not split the text."""
+    for word in {*encoding.word_ids} - {None}:
+        start, end = encoding.word_to_chars(word)
+        if " " in (joined := text[start:end].strip()):
+            raise ValueError(
+                f"the tokenizer takes {joined!r} for one word: its pre-tokenizer does not split at blanks. "
+                "Give lists of words with is_split_into_words=True, or take another tokenizer"
+            )
