@@ -266,7 +266,11 @@ def hidden_mentions(measured: pd.DataFrame, theory: pd.DataFrame, support: pd.Se
     axes.set_xticks(measured.index, mentions)
     axes.set_xlabel("mention length (wordpieces), and number of mentions")
     axes.set_ylabel("mentions wholly hidden (%)")
-    _title(axes, "How often is a whole mention hidden?", "measured, by masking strategy; black dashes: theory; log scale")
+    _title(
+        axes,
+        "How often is a whole mention hidden?",
+        "measured, by masking strategy; black dashes: theory; log scale",
+    )
     return figure
 
 

@@ -618,6 +618,7 @@ def test_a_vocabulary_comes_from_a_tokenizer():
 
 IDS, WORDS = batch("C12S1_", "C111S1_")
 STRAY = torch.where(WORDS == 1, 0, -1).index_put((torch.tensor(1), torch.tensor(4)), torch.tensor(0))
+PART = torch.full_like(WORDS, -1).index_put((torch.tensor(0), torch.tensor(2)), torch.tensor(0))
 LONG = torch.zeros(1, 2**16 - 9, dtype=torch.long)
 
 
@@ -637,6 +638,7 @@ LONG = torch.zeros(1, 2**16 - 9, dtype=torch.long)
         ((IDS, WORDS, WORDS[:, 1:]), r"mention_ids has \[2, 6\], input_ids \[2, 7\]"),
         ((IDS, WORDS, WORDS.float()), r"mention_ids must hold whole numbers, not torch\.float32"),
         ((IDS, WORDS, STRAY), r"mention_ids must be -1 where word_ids are; row 1, position 4"),
+        ((IDS, WORDS, PART), r"mentions must consist of whole words; row 0 has one cut at 3"),
         ((LONG, LONG), f"rows of {2**16 - 9} tokens are too long: at most {2**16 - 10}"),
     ],
 )
@@ -644,6 +646,11 @@ def test_bad_tensors_are_named(arguments, message):
     scheme = Scheme("mentions" if len(arguments) == 3 else "span")
     with pytest.raises(ValueError, match=message):
         masked(*arguments[:2], scheme, mention_ids=arguments[2] if len(arguments) == 3 else None)
+
+
+def test_mention_ids_that_do_not_fit_are_named_where_they_are_not_needed_too():
+    with pytest.raises(ValueError, match=r"mention_ids has \[2, 6\], input_ids \[2, 7\]"):
+        masked(IDS, WORDS, Scheme("token"), mention_ids=WORDS[:, 1:])
 
 
 def test_the_longest_row_is_masked_and_a_longer_one_is_not_begun():

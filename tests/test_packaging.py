@@ -8,10 +8,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from datasets import Dataset
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from transformers import BertConfig, BertForMaskedLM
+
+from helpers import tokenization
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -100,11 +105,23 @@ def test_make_names_the_remedy_where_python_is_too_old(tmp_path):
     assert not (tmp_path / ".venv" / "installed").exists()
 
 
-def test_readme_examples_run(capsys):
+def test_readme_examples_run(capsys, tmp_path, monkeypatch):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    masking, scoring = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    masking, collator, scoring = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
     exec(masking, shown := {})
     assert shown["masked"].labels.tolist()[0].count(-100) == 5, "half of six tokens are hidden"
+    text = ["Anna Berg met Orel in New Torven .", "Nobody came to the house by the river ."] * 10
+    tokenizer = tokenization.train(text, 120)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    given = {
+        "dataset": Dataset.from_dict({"text": text}),
+        "tokenizer": tokenizer,
+        "model": BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **shape)),
+    }
+    before = given["model"].cls.predictions.bias.clone()
+    monkeypatch.chdir(tmp_path)  # the Trainer writes into a folder "out"
+    exec(collator, given)
+    assert not torch.equal(before, given["model"].cls.predictions.bias), "the model was trained"
     exec(scoring, {})
     assert "all" in capsys.readouterr().out
 
