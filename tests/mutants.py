@@ -456,7 +456,7 @@ MUTANTS = (
         "one visible token does not end a run",
         "previous = torch.nn.functional.pad(hidden[:, :-1], (1, 0))",
         "previous = torch.nn.functional.pad(hidden[:, :-1], (1, 0))\n"
-        "    previous |= torch.nn.functional.pad(hidden[:, :-2], (2, 0))",
+        "    previous |= torch.nn.functional.pad(previous[:, :-1], (1, 0))",
     ),
     Mutant(
         "run across an unused slot",
