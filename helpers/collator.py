@@ -85,10 +85,11 @@ class MaskingCollator:
     the loader's `generator` or `torch.manual_seed` is set (`Trainer` does that).
 
     In distributed training, give each rank a `seed` of its own; likewise a resumed run, or without workers it
-    begins with its first masks again.
+    begins with its first masks again. `Trainer` has one collator for training and evaluation, so evaluations
+    see other masks each time: to compare checkpoints, mask the evaluation rows once beforehand.
 
     Raises:
-        ValueError: the tokenizer has no mask token.
+        ValueError: the tokenizer has no mask token, or the seed is below 0.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -99,7 +100,9 @@ class MaskingCollator:
     def __post_init__(self):
         if self.tokenizer.mask_token is None:
             raise ValueError("the tokenizer has no mask token: set tokenizer.mask_token")
-        self._vocabulary = Vocabulary.of(self.tokenizer)
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, not {self.seed}")
+        self._vocabulary = Vocabulary.of(self.tokenizer)  # as it is now: tokens added later are not drawn
         self._special_ids = sorted(_special_ids(self.tokenizer))
         self._generator, self._generator_seeds = None, None
 

@@ -7,8 +7,9 @@ by (priority, position), a key that no two share, and the first K of a row are h
 exactly K tokens; a unit's tokens stand together in that order, so only the last unit can be cut, and it
 keeps its beginning. The same corruption follows for all.
 
-Plain PyTorch, no loop over tokens, words or rows. All choices are comparisons of whole numbers: the same
-random numbers (`Keys`) give the same masks on every device. No shape depends on the data.
+Plain PyTorch, no loop over tokens, words or rows. All choices are comparisons of whole numbers (the budget
+alone is computed in float64), so the same random numbers (`Keys`) give the same masks on a CPU and on a GPU
+with CUDA. No shape depends on the data.
 """
 
 import math
@@ -36,10 +37,10 @@ class Scheme:
 
     strategy: str = "span"  # or "token" (Devlin et al. 2019), "whole_word" (their update of 2019), "mentions"
     mask_rate: float = 0.15  # share of a row's tokens of text that is hidden, in (0, 1)
-    p: float = 0.2  # spans: after each word, the probability that the span ends there, in (0, 1)
+    p: float = 0.2  # spans: of the geometric distribution of their lengths, in (0, 1)
     longest: int = 10  # spans: words; the distribution of lengths is cut off here
     edges: str = "before"  # spans may start before a row; "inside": only at its words (Joshi et al. 2020)
-    keep_whole: bool = False  # a word that the budget cuts stays visible, and its slots stay unused
+    keep_whole: bool = False  # a word that the budget would cut stays visible, and its slots stay unused
     corruption: tuple[float, float, float] = (0.8, 0.1, 0.1)  # show [MASK], a random token, the token itself
     corrupt_per: str = "token"  # drawn for each hidden token; "run": once for neighbours (SpanBERT's paper)
 
@@ -54,16 +55,19 @@ class Scheme:
         for name in ("mask_rate", "p"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
-        if self.longest != int(self.longest) or self.longest < 1:
+        if not isinstance(self.longest, Integral) or self.longest < 1:
             raise ValueError(f"longest must be a whole number of words, at least 1, not {self.longest}")
         mix = self.corruption
-        if len(mix) != 3 or not all(share >= 0 for share in mix) or not math.isclose(sum(mix), 1):
-            raise ValueError(f"corruption must be three shares that add up to 1, not {mix}")
+        if not isinstance(mix, tuple) or len(mix) != 3 or min(mix) < 0 or not math.isclose(sum(mix), 1):
+            raise ValueError(f"corruption must be a tuple of three shares that add up to 1, not {mix}")
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """What masking has to know of a tokenizer. Replacement tokens are drawn from all but the special ids.
+
+    That is all that the special ids are for here. What is never hidden is said by the word ids (-1): the
+    unknown word, for one, is a special token for tokenizers, and a word of the text.
 
     Raises:
         ValueError: no size, or ids that do not lie in 0 … size − 1, or nothing left to draw from.
@@ -91,11 +95,16 @@ class Vocabulary:
 
 
 class Masked(NamedTuple):
-    """A masked batch. `labels.gather(1, positions)` are the labels of the slots, -100 at an unused one."""
+    """A masked batch.
+
+    `positions` lists the hidden tokens once more, with a fixed number of slots. Where a row hides fewer, the
+    rest of its slots are unused: they point at tokens that are not hidden, and `labels.gather(1, positions)`
+    is -100 there.
+    """
 
     inputs: torch.Tensor  # [batch, length] what the model sees
-    labels: torch.Tensor  # [batch, length] the original id where a token is hidden, -100 elsewhere
-    positions: torch.Tensor  # [batch, slots] where tokens are hidden, in the order of drawing, all different
+    labels: torch.Tensor  # [batch, length] int64, the original id where a token is hidden, -100 elsewhere
+    positions: torch.Tensor  # [batch, slots] in the order of drawing, all different; unused slots come last
     units: torch.Tensor  # [batch, length] a number that the tokens of a unit share, -1 at special tokens
 
 
@@ -103,7 +112,6 @@ class Keys(NamedTuple):
     """The random numbers behind one batch of masks: int64, uniform in 0 … 2^60 − 1."""
 
     units: torch.Tensor  # [batch, length + longest − 1] one per candidate unit: its priority and its length
-    segments: torch.Tensor  # [batch, length] one per stretch of text between special tokens
     slots: torch.Tensor  # [batch, slots] one per hidden token: its fate and its replacement
 
 
@@ -117,8 +125,10 @@ def mask(
 ) -> Masked:
     """Hide a share of each row's tokens and say which, for masked-LM training.
 
+    The checks wait for the device; `mask_with_keys` does the same without them.
+
     Args:
-        input_ids: `[batch, length]` integers.
+        input_ids: `[batch, length]` int64 or int32.
         word_ids: `[batch, length]`, -1 at tokens that are never hidden (special tokens, padding). Elsewhere
             the number of the token's word. Between two special tokens the numbers never fall; behind one
             they may begin again.
@@ -130,29 +140,31 @@ def mask(
 
     Returns:
         `Masked`. In each row round(mask_rate · tokens of text) tokens are hidden, at least one, whatever the
-        strategy; with `keep_whole` it may be fewer.
+        strategy. With `keep_whole` it may be fewer, or none where the first word drawn does not fit: words
+        longer than the budget are then never hidden.
 
     Raises:
-        ValueError: tensors that do not fit together, a row without words, word ids that fall, missing
-            mention ids, a generator on another device.
+        ValueError: tensors that do not fit together, a row without words, word ids that fall, a row that
+            shows the mask token already, missing mention ids, a generator on another device.
     """
-    _check(input_ids, word_ids, scheme, generator, mention_ids)
+    _check(input_ids, word_ids, scheme, vocabulary, generator, mention_ids)
     keys = draw_keys(*input_ids.shape, scheme, generator)
     return mask_with_keys(input_ids, word_ids, scheme, vocabulary, keys, mention_ids)
 
 
 def draw_keys(batch: int, length: int, scheme: Scheme, generator: torch.Generator) -> Keys:
     """Random numbers for one batch, on the generator's device. Their shapes do not depend on the text."""
-
-    def draw(columns: int) -> torch.Tensor:
-        return torch.randint(1 << 2 * BITS, (batch, columns), generator=generator, device=generator.device)
-
-    spans = scheme.strategy in ("span", "mentions")
+    shapes = key_shapes(batch, length, scheme)
+    device = generator.device
     return Keys(
-        units=draw(length + scheme.longest - 1 if spans else length),
-        segments=draw(length if spans else 0),
-        slots=draw(slots(length, scheme.mask_rate)),
+        *(torch.randint(1 << 2 * BITS, shape, generator=generator, device=device) for shape in shapes)
     )
+
+
+def key_shapes(batch: int, length: int, scheme: Scheme) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The shapes of `Keys` for a batch: of `units` and of `slots`."""
+    before = scheme.longest - 1 if scheme.strategy in ("span", "mentions") else 0
+    return (batch, length + before), (batch, slots(length, scheme.mask_rate))
 
 
 def mask_with_keys(
@@ -163,34 +175,40 @@ def mask_with_keys(
     keys: Keys,
     mention_ids: torch.Tensor | None = None,
 ) -> Masked:
-    """`mask` for given random numbers, without its checks: nothing waits for the device or recompiles."""
+    """`mask` for given random numbers, without its checks: nothing waits for the device or recompiles.
+
+    Raises:
+        ValueError: the keys were drawn for another shape or scheme.
+    """
+    wanted, got = key_shapes(*input_ids.shape, scheme), tuple(tuple(key.shape) for key in keys)
+    if got != wanted:
+        raise ValueError(f"the keys have the shapes {got}; this batch and scheme need {wanted}")
     can_hide = word_ids >= 0  # [batch, length]
     words = number_words(word_ids)  # [batch, length]
     count = budget(can_hide, scheme.mask_rate)  # [batch]
     if scheme.strategy == "token":
-        order, units = token_units(words, keys)
+        units = token_units(words, keys)  # [batch, length]
     elif scheme.strategy == "whole_word":
-        order, units = whole_word_units(words, keys)
+        units = whole_word_units(words, keys)
     else:
-        order, units = span_units(words, can_hide, keys, scheme)
+        units = span_units(words, can_hide, keys, scheme)
     if scheme.strategy == "mentions":
-        order, units = mentions_first(order, units, mention_ids, count, keys)
+        units = mentions_first(units, mention_ids, count, keys)
 
     # The position makes each token's key unique: a plain top-k over a unit's equal priorities would tear it.
     column = torch.arange(words.shape[1], device=words.device)  # [length]
-    key = order.masked_fill(~can_hide, LAST) << PLACE_BITS | column
+    key = units.masked_fill(~can_hide, LAST) << PLACE_BITS | column
     positions = key.topk(keys.slots.shape[1], dim=1, largest=False).indices  # [batch, slots]
     used = torch.arange(positions.shape[1], device=positions.device) < count[:, None]
     if scheme.keep_whole and scheme.strategy != "token":
         used &= ~in_torn_word(words.masked_fill(~can_hide, -1), positions, count)
 
     original = input_ids.gather(1, positions)  # [batch, slots]
+    answers = original.long().masked_fill(~used, IGNORED)
     shown = corrupt(original, positions, used, scheme, vocabulary, keys, words.shape[1])
     return Masked(
         inputs=input_ids.scatter(1, positions, torch.where(used, shown, original)),
-        labels=torch.full_like(input_ids, IGNORED).scatter(
-            1, positions, original.masked_fill(~used, IGNORED)
-        ),
+        labels=torch.full_like(input_ids, IGNORED, dtype=torch.long).scatter(1, positions, answers),
         positions=positions,
         units=units.masked_fill(~can_hide, -1),
     )
@@ -225,91 +243,96 @@ def number_words(word_ids: torch.Tensor) -> torch.Tensor:
     return ((word_ids != previous) & (word_ids >= 0)).cumsum(1).sub(1).clamp(min=0)
 
 
-# Units. Each function returns, per token, the order of its unit (priority, then number: the lowest goes
-# first) and a number that the unit's tokens share, both `[batch, length]` int64.
+# Units. Each function returns, per token, its unit: the priority in the upper bits, the number of the unit in
+# the lower ones; the lowest goes first. `[batch, length]` int64.
 
 
-def token_units(words: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, torch.Tensor]:
+def token_units(words: torch.Tensor, keys: Keys) -> torch.Tensor:
     """Each token is a unit of its own."""
-    column = torch.arange(words.shape[1], device=words.device).expand_as(words)
-    return _priority(keys.units) << PLACE_BITS | column, column
+    return _priority(keys.units) << PLACE_BITS | torch.arange(words.shape[1], device=words.device)
 
 
-def whole_word_units(words: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, torch.Tensor]:
+def whole_word_units(words: torch.Tensor, keys: Keys) -> torch.Tensor:
     """Each word is a unit: its tokens share the priority that belongs to the word's number."""
-    return _priority(keys.units).gather(1, words) << PLACE_BITS | words, words
+    return _priority(keys.units).gather(1, words) << PLACE_BITS | words
 
 
-def span_units(
-    words: torch.Tensor, can_hide: torch.Tensor, keys: Keys, scheme: Scheme
-) -> tuple[torch.Tensor, torch.Tensor]:
+def span_units(words: torch.Tensor, can_hide: torch.Tensor, keys: Keys, scheme: Scheme) -> torch.Tensor:
     """Runs of words: a candidate span starts at every word and at each of the places before the row.
 
     There are `longest` − 1 of those, so that the first words are within reach of as many candidates as all
-    others. For the same reason a span goes on behind a special token. But its words there are another unit:
-    each stretch of text between special tokens reorders the candidates with a random number of its own
-    (exclusive or, which maps random priorities one to one onto random priorities). Lengths are not drawn
-    again, so very short stretches are not wholly independent: neighbours of one word each are hidden together
-    6% more often than by chance; from five words on nothing is seen of it.
+    others. They are even hidden somewhat more often, because the unit that the budget cuts keeps its
+    beginning: the first word 1.2 times as often as the average in rows of 64 one-token words, 1.1 times in
+    rows of 128, and 1.6 times in rows of 20, where a single span takes the whole budget.
+
+    For the same reason a span goes on behind a special token. But its words there are another unit: each
+    stretch of text between special tokens reorders the candidates with a random number of its own (exclusive
+    or, which maps random priorities one to one onto random priorities). Lengths are not drawn again, so very
+    short stretches are not wholly independent: neighbours of one word each are hidden together 6% more often
+    than by chance; from five words on nothing is seen of it.
 
     SpanBERT (Joshi et al. 2020, section 3.1) starts spans at the words of random tokens of the row, and draws
     again where that token is hidden already.
     """
     batch, length = words.shape
     before = scheme.longest - 1
-    segments = (~can_hide).cumsum(1)  # [batch, length] the stretch of text between special tokens
-    place = torch.arange(length + before, device=words.device)  # word w is place w + before
-    candidates = _priority(keys.units) << PLACE_BITS | place  # [batch, places]
-    length_key = _second(keys.units)  # [batch, places]
+    # In 32 bits, which is faster. The last bits of a candidate are those of its place (word w is place
+    # w + before): enough to tell apart the `longest` candidates that can reach a word.
+    tag = (1 << before.bit_length()) - 1
+    place = torch.arange(length + before, device=words.device)
+    candidates = (_priority(keys.units) & ~tag | place & tag).int()  # [batch, places]
+    length_key = _second(keys.units).int()  # [batch, places]
     # From tokens to words; what belongs to special tokens goes to an extra column, which is dropped.
+    segments = (~can_hide).cumsum(1)  # [batch, length] the stretch of text between special tokens
     of_word = torch.zeros(batch, length + 1, dtype=torch.long, device=words.device)
     of_word = of_word.scatter(1, words.masked_fill(~can_hide, length), segments)[:, :length]
-    reorder = _priority(keys.segments).gather(1, of_word) << PLACE_BITS  # [batch, words]
-    segment_of_start = torch.nn.functional.pad(of_word, (before, 0), value=-1)  # [batch, places]
+    of_start = torch.nn.functional.pad(of_word, (before, 0), value=-1)  # [batch, places]
+    # Stretch s takes the s-th of the lengths' numbers, which have no part in the priorities.
+    reorder = (length_key & ~tag).gather(1, of_word)  # [batch, words]
 
-    lowest = torch.full_like(words, LAST)  # per word
+    never = 1 << BITS
+    lowest = torch.full_like(reorder, never)  # per word
     for distance, longer in enumerate(longer_than(scheme)):  # of a word from the start of a span
         starts = slice(before - distance, before - distance + length)
-        # Below zero if the span is too short, and then the bit of LAST is set: faster than a masked fill.
-        covering = candidates[:, starts] ^ reorder | length_key[:, starts] - longer & LAST
+        # Below zero if the span is too short, and then the bit of `never` is set: faster than a masked fill.
+        covering = (length_key[:, starts] - longer).bitwise_and_(never)
+        covering.bitwise_or_(candidates[:, starts] ^ reorder)
         if scheme.edges == "inside":
-            covering.masked_fill_(segment_of_start[:, starts] != of_word, LAST)
-        lowest = torch.minimum(lowest, covering)
-    order = lowest.gather(1, words)
-    return order, segments * (length + before) + (order & (1 << PLACE_BITS) - 1)
+            covering.masked_fill_(of_start[:, starts] != of_word, never)
+        torch.minimum(lowest, covering, out=lowest)
+    lowest = lowest.gather(1, words).long()  # [batch, length]
+    start = words + before - (words + before - lowest & tag)  # [batch, length] the place with these last bits
+    return lowest >> before.bit_length() << PLACE_BITS | start
 
 
 def mentions_first(
-    order: torch.Tensor, units: torch.Tensor, mention_ids: torch.Tensor, count: torch.Tensor, keys: Keys
-) -> tuple[torch.Tensor, torch.Tensor]:
+    units: torch.Tensor, mention_ids: torch.Tensor, count: torch.Tensor, keys: Keys
+) -> torch.Tensor:
     """Half the budget goes to known mentions, the rest to the units given: an oracle, for comparison only.
 
     Mentions come in random order, always whole. One is taken if its middle still falls into half the budget.
-    That is half of it as nearly as whole mentions allow: a third to two thirds of a budget of 9, 47% on
-    average over mixed lengths (tests/test_masking.py); nothing of a budget of 1. Where a row has too few
-    mentions, the rest goes to spans.
+    Over mixed lengths that makes 47% of it; a mention of as many tokens as the budget, or more, is never
+    taken. Where a row has too few mentions, the rest goes to spans.
 
     Args:
-        order, units: of spans, `[batch, length]`.
+        units: of spans, `[batch, length]`.
         mention_ids: `[batch, length]`, -1 outside mentions.
         count: `[batch]`, the budget.
     """
-    batch, length = order.shape
+    batch, length = units.shape
     inside = mention_ids >= 0
     mention = number_words(mention_ids)
     first = _priority(keys.units).gather(1, mention) << PLACE_BITS | mention  # [batch, length]
-    column = torch.arange(length, device=order.device)
+    column = torch.arange(length, device=units.device)
     in_order = (first.masked_fill(~inside, LAST) << PLACE_BITS | column).argsort(1)
     rank = torch.empty_like(in_order).scatter(1, in_order, column.expand_as(in_order))
     # Per mention: tokens of mentions that come before it, and its own. Tokens outside go to an extra column.
     of_token = mention.masked_fill(~inside, length)
-    empty = torch.zeros(batch, length + 1, dtype=torch.long, device=order.device)
+    empty = torch.zeros(batch, length + 1, dtype=torch.long, device=units.device)
     size = empty.scatter_add(1, of_token, inside.long()).gather(1, of_token)
     before = (empty + length).scatter_reduce(1, of_token, rank, "amin").gather(1, of_token)
     taken = inside & (2 * before + size < count[:, None])
-    number = (length + 1) * (keys.units.shape[1] + 1) + mention  # beyond the numbers of spans
-    # Below zero, so before all spans.
-    return torch.where(taken, first - LAST, order), torch.where(taken, number, units)
+    return torch.where(taken, first - LAST, units)  # below -1, so before all spans
 
 
 # Lengths
@@ -323,7 +346,8 @@ def span_length_weights(p: float = 0.2, longest: int = 10) -> list[float]:
     spans up at `longest` (mean 4.46).
     """
     weights = [p * (1 - p) ** more for more in range(longest)]
-    return [weight / sum(weights) for weight in weights]
+    total = sum(weights)
+    return [weight / total for weight in weights]
 
 
 def longer_than(scheme: Scheme) -> list[int]:
@@ -473,6 +497,7 @@ def _check(
     input_ids: torch.Tensor,
     word_ids: torch.Tensor,
     scheme: Scheme,
+    vocabulary: Vocabulary,
     generator: torch.Generator,
     mention_ids: torch.Tensor | None,
 ) -> None:
@@ -488,23 +513,30 @@ def _check(
                 f"{' and '.join(tensors)} must have one shape, [batch, length]; "
                 f"{name} has {list(tensor.shape)}, input_ids {list(input_ids.shape)}"
             )
-        if tensor.is_floating_point() or tensor.dtype == torch.bool:
-            raise ValueError(f"{name} must hold whole numbers, not {tensor.dtype}")
+        if tensor.dtype not in (torch.int64, torch.int32):
+            raise ValueError(f"{name} must be int64 or int32, not {tensor.dtype}")
         if tensor.device != input_ids.device:
             raise ValueError(f"{name} is on {tensor.device}, input_ids on {input_ids.device}")
-    if generator.device.type != input_ids.device.type:
+    if generator.device != input_ids.device:
         raise ValueError(
             f"the generator is on {generator.device}, input_ids on {input_ids.device}: "
-            f"make it with torch.Generator({input_ids.device.type!r})"
+            f"make it with torch.Generator({str(input_ids.device)!r})"
         )
     if input_ids.shape[1] + scheme.longest > 1 << PLACE_BITS:
         raise ValueError(
             f"rows of {input_ids.shape[1]} tokens are too long: at most {(1 << PLACE_BITS) - scheme.longest}"
         )
     can_hide = word_ids >= 0
-    if not (has_words := can_hide.any(1)).all():
-        row = int((~has_words).nonzero()[0])
+    without = word_ids.amax(1) < 0
+    if without.count_nonzero():
+        row = int(without.nonzero()[0])
         raise ValueError(f"row {row} has no word that could be hidden: every word id is -1")
+    if (masked := (input_ids == vocabulary.mask_token_id) & can_hide).count_nonzero():
+        row, column = masked.nonzero()[0].tolist()
+        raise ValueError(
+            f"row {row} shows the mask token at position {column} already: mask fresh ids each time, "
+            "or give it the word id -1 if it is part of the text"
+        )
     if mention_ids is not None:
         if (strays := (mention_ids >= 0) & ~can_hide).any():
             row, column = strays.nonzero()[0].tolist()
@@ -516,7 +548,7 @@ def _check(
             row, column = cuts.nonzero()[0].tolist()
             raise ValueError(f"mentions must consist of whole words; row {row} has one cut at {column + 1}")
     falls = (word_ids[:, 1:] < word_ids[:, :-1]) & can_hide[:, 1:]
-    if falls.any():
+    if falls.count_nonzero():
         row, column = falls.nonzero()[0].tolist()
         raise ValueError(
             f"word ids must not fall between two special tokens; in row {row} "

@@ -581,20 +581,20 @@ MUTANTS = (
     Mutant(
         "size unchecked",
         "a vocabulary's size may be no number",
-        "if not isinstance(self.size, int) or self.size < 1:",
+        "if not isinstance(self.size, Integral) or self.size < 1:",
         "if False:",
     ),
     Mutant(
         "ids beyond the size",
         "special ids may lie outside the vocabulary",
-        "if not isinstance(token_id, int) or not 0 <= token_id < self.size:",
-        "if not isinstance(token_id, int):",
+        "if not isinstance(token_id, Integral) or not 0 <= token_id < self.size:",
+        "if not isinstance(token_id, Integral):",
     ),
     Mutant(
         "ids of no number",
         "a tokenizer without a mask token goes",
-        "if not isinstance(token_id, int) or not 0 <= token_id < self.size:",
-        "if isinstance(token_id, int) and not 0 <= token_id < self.size:",
+        "if not isinstance(token_id, Integral) or not 0 <= token_id < self.size:",
+        "if isinstance(token_id, Integral) and not 0 <= token_id < self.size:",
     ),
     Mutant(
         "nothing to draw",
@@ -608,7 +608,36 @@ MUTANTS = (
         "return cls(len(tokenizer),",
         "return cls(tokenizer.vocab_size,",
     ),
-    Mutant("mentions missing", "no word about missing mention ids", "if mention_ids is None:", "if False:"),
+    Mutant(
+        "mentions missing",
+        "no word about missing mention ids",
+        'mentions" and mention_ids is None:',
+        'mentions" and False:',
+    ),
+    Mutant(
+        "mentions of parts of words",
+        "mentions may cut words",
+        "if (cuts := same_word & (",
+        "if False and (cuts := same_word & (",
+    ),
+    Mutant(
+        "mentions by the way",
+        "the form of mention ids that no strategy asked for is not checked",
+        'if mention_ids is not None:\n        tensors["mention_ids"]',
+        'if scheme.strategy == "mentions":\n        tensors["mention_ids"]',
+    ),
+    Mutant(
+        "size from numpy",
+        "a size from numpy is refused",
+        "if not isinstance(self.size, Integral)",
+        "if not isinstance(self.size, int)",
+    ),
+    Mutant(
+        "ids from numpy",
+        "special ids from numpy are refused",
+        "if not isinstance(token_id, Integral)",
+        "if not isinstance(token_id, int)",
+    ),
     Mutant(
         "flat tensors",
         "rows without a batch get as far as an obscure error",
@@ -733,7 +762,7 @@ def first_failure(original: Path, source: str, limit: float | None = None) -> tu
             done = python(folder, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files, limit=limit)
         except subprocess.TimeoutExpired:
             return "(the time limit)", time.monotonic() - started, ""
-    failed = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (?:tests/)?([^\s\[]+)", done.stdout, re.MULTILINE)
     first = failed[1] if failed else f"(exit status {done.returncode})" if done.returncode else ""
     return first, time.monotonic() - started, done.stdout + done.stderr
 

@@ -89,7 +89,8 @@ def google_whole_words(
     """google-research/bert, `create_masked_lm_predictions` with whole words: the positions hidden in one row.
 
     Words are shuffled and hidden one by one; a word that would overshoot the budget is skipped, and later,
-    shorter ones still get their chance. The budget counts all tokens of the row, special ones too.
+    shorter ones still get their chance. The budget counts all tokens of the row, special ones too; the
+    original's cap on it (max_predictions_per_seq) is left out.
 
     Args:
         word_ids: -1 at special tokens, which are never hidden.

@@ -10,11 +10,12 @@ from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masking_rows import batch, generator, masked
+from masking_rows import MASK, batch, generator, masked
 from torch._dynamo.testing import CompileCounter
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -177,8 +178,9 @@ def test_only_hidden_tokens_change_and_labels_keep_what_they_were(case):
     assert all(torch.equal(tensor, old) for tensor, old in zip(case[:3], before, strict=True))
     assert not hidden[case.word_ids < 0].any()  # special tokens and padding
     assert torch.equal(result.inputs[~hidden], case.input_ids[~hidden])
-    assert torch.equal(result.labels[hidden], case.input_ids[hidden])
-    assert result.inputs.dtype == result.labels.dtype == case.input_ids.dtype
+    assert torch.equal(result.labels[hidden], case.input_ids[hidden].long())
+    assert result.inputs.dtype == case.input_ids.dtype
+    assert result.labels.dtype == torch.int64  # what cross entropy takes; -100 has no place in fewer bits
     special_ids = torch.tensor([0, 5, 39], dtype=case.input_ids.dtype)
     assert not torch.isin(result.inputs[hidden], special_ids).any()  # the text itself holds none of these
 
@@ -276,10 +278,8 @@ def test_mentions_that_are_taken_are_hidden_whole_and_come_first(case):
         strict=True,
     ):
         of_mention = by_value(mentions)
-        # A mention that was taken is a unit of its own, with a number beyond those of all spans.
-        places = len(mentions) + case.scheme.longest - 1
-        beyond = (len(mentions) + 1) * (places + 1)
-        taken = {unit: group for unit, group in by_value(units).items() if unit >= beyond}
+        # A mention that was taken is a unit of its own, with a number below those of all spans.
+        taken = {unit: group for unit, group in by_value(units).items() if unit < -1}
         assert all(group in of_mention.values() for group in taken.values())
         assert all(hidden.issuperset(group) for group in taken.values())
         tokens = sum(map(len, taken.values()))
@@ -347,7 +347,7 @@ def test_run_starts_are_where_a_run_begins():
 # The same numbers, step by step
 
 
-def plain_row(ids, word_ids, mention_ids, scheme, units, lengths, segments, slot_keys):
+def plain_row(ids, word_ids, mention_ids, scheme, units, lengths, slot_keys):
     """One row of `mask_with_keys` in plain Python, from the same random numbers.
 
     Returns:
@@ -363,8 +363,10 @@ def plain_row(ids, word_ids, mention_ids, scheme, units, lengths, segments, slot
             best = (priority[number], number)
         elif scheme.strategy in ("span", "mentions"):
             special = sum(other < 0 for other in word_ids[: word[0]])  # special tokens before this stretch
+            # A priority's last bits are left to the place, as many as tell `longest` of them apart.
+            low = (1 << (scheme.longest - 1).bit_length()) - 1
             best = min(
-                (priority[place] ^ segments[special] >> 30, place)
+                ((priority[place] ^ units[special] % 2**30) & ~low, place & low, place)
                 for distance in range(scheme.longest)
                 for place in [number + scheme.longest - 1 - distance]  # where a span starts
                 if lengths[place] > distance
@@ -414,7 +416,7 @@ def check_against_plain_loop(case: Case, result: Masked, keys: Keys) -> None:
     lengths = span_lengths(keys, case.scheme) if spans else keys.units
     for ids, words, mentions, seen, labels, positions, units, *row_keys in zip(
         *(tensor.tolist() for tensor in (*case[:3], *result)),
-        *(tensor.tolist() for tensor in (keys.units, lengths, keys.segments, keys.slots)),
+        *(tensor.tolist() for tensor in (keys.units, lengths, keys.slots)),
         strict=True,
     ):
         shown, drawn, name = plain_row(ids, words, mentions, case.scheme, *row_keys)
@@ -444,12 +446,11 @@ def test_a_random_number_that_just_reaches_a_bound_counts_as_beyond_it():
         spans = [rng.choice(list(zip(length_keys, lengths, strict=True))) for _ in range(10)]
         units = [rng.randrange(2**30) << 30 | length_key for length_key, _ in spans]
         row_keys = [rng.choice(fates) << 30 | rng.choice(replacements) for _ in range(6)]
-        segments = [rng.randrange(2**60) for _ in range(8)]
-        keys = Keys(*(torch.tensor([numbers]) for numbers in (units, segments, row_keys)))
+        keys = Keys(*(torch.tensor([numbers]) for numbers in (units, row_keys)))
         drawn_lengths = [length for _, length in spans]
         assert span_lengths(keys, scheme).tolist() == [drawn_lengths]
         result = mask_with_keys(torch.tensor([ids]), torch.tensor([words]), scheme, SMALL, keys)
-        shown, drawn, _ = plain_row(ids, words, [], scheme, units, drawn_lengths, segments, row_keys)
+        shown, drawn, _ = plain_row(ids, words, [], scheme, units, drawn_lengths, row_keys)
         assert result.inputs.tolist() == [shown]
         assert result.positions.tolist() == [drawn]
 
@@ -578,9 +579,20 @@ def test_padding_behind_the_text_changes_no_budget_and_no_kind_of_number(case):
         ({"p": 1.0}, r"p must lie between 0 and 1, not 1\.0"),
         ({"longest": 0}, "longest must be a whole number of words, at least 1, not 0"),
         ({"longest": 2.5}, r"longest must be a whole number of words, at least 1, not 2\.5"),
-        ({"corruption": (0.8, 0.1)}, r"three shares that add up to 1, not \(0\.8, 0\.1\)"),
-        ({"corruption": (0.8, 0.1, 0.2)}, r"three shares that add up to 1, not \(0\.8, 0\.1, 0\.2\)"),
-        ({"corruption": (1.1, -0.1, 0.0)}, r"three shares that add up to 1, not \(1\.1, -0\.1, 0\.0\)"),
+        ({"longest": None}, "longest must be a whole number of words, at least 1, not None"),
+        (
+            {"corruption": [0.8, 0.1, 0.1]},
+            r"a tuple of three shares that add up to 1, not \[0\.8, 0\.1, 0\.1\]",
+        ),
+        ({"corruption": (0.8, 0.1)}, r"tuple of three shares that add up to 1, not \(0\.8, 0\.1\)"),
+        (
+            {"corruption": (0.8, 0.1, 0.2)},
+            r"tuple of three shares that add up to 1, not \(0\.8, 0\.1, 0\.2\)",
+        ),
+        (
+            {"corruption": (1.1, -0.1, 0.0)},
+            r"tuple of three shares that add up to 1, not \(1\.1, -0\.1, 0\.0\)",
+        ),
     ],
 )
 def test_a_scheme_says_what_it_expected_and_what_came(options, message):
@@ -614,10 +626,12 @@ def test_a_vocabulary_comes_from_a_tokenizer():
             return 1_000
 
     assert Vocabulary.of(Tokenizer()) == Vocabulary(1_000, 4, (0, 1, 2, 3, 4))
+    assert Vocabulary(np.int64(1_000), np.int64(4), (np.int64(0),)) == Vocabulary(1_000, 4, (0,))
 
 
 IDS, WORDS = batch("C12S1_", "C111S1_")
 STRAY = torch.where(WORDS == 1, 0, -1).index_put((torch.tensor(1), torch.tensor(4)), torch.tensor(0))
+TWICE = IDS.where(WORDS != 1, MASK)  # as if it had been masked before
 PART = torch.full_like(WORDS, -1).index_put((torch.tensor(0), torch.tensor(2)), torch.tensor(0))
 LONG = torch.zeros(1, 2**16 - 9, dtype=torch.long)
 
@@ -627,16 +641,18 @@ LONG = torch.zeros(1, 2**16 - 9, dtype=torch.long)
     [
         ((IDS, WORDS[:, 1:]), r"one shape, \[batch, length\]; word_ids has \[2, 6\], input_ids \[2, 7\]"),
         ((IDS[0], WORDS[0]), r"one shape, \[batch, length\]; input_ids has \[7\]"),
-        ((IDS.float(), WORDS), r"input_ids must hold whole numbers, not torch\.float32"),
-        ((IDS, WORDS.double()), r"word_ids must hold whole numbers, not torch\.float64"),
-        ((IDS, WORDS >= 0), r"word_ids must hold whole numbers, not torch\.bool"),
+        ((IDS.float(), WORDS), r"input_ids must be int64 or int32, not torch\.float32"),
+        ((IDS, WORDS.double()), r"word_ids must be int64 or int32, not torch\.float64"),
+        ((IDS, WORDS >= 0), r"word_ids must be int64 or int32, not torch\.bool"),
         ((IDS.to("meta"), WORDS), "word_ids is on cpu, input_ids on meta"),
         ((IDS.to("meta"), WORDS.to("meta")), "the generator is on cpu, input_ids on meta"),
         ((IDS, WORDS.where(torch.tensor([[True], [False]]), -1)), "row 1 has no word that could be hidden"),
         ((IDS, WORDS.flip(1)), r"in row 0 1 is followed by 0 at position 5"),
+        ((IDS.to(torch.uint8), WORDS), r"input_ids must be int64 or int32, not torch\.uint8"),
+        ((TWICE, WORDS), "row 0 shows the mask token at position 2 already"),
         ((IDS, WORDS, None), "needs mention_ids"),
         ((IDS, WORDS, WORDS[:, 1:]), r"mention_ids has \[2, 6\], input_ids \[2, 7\]"),
-        ((IDS, WORDS, WORDS.float()), r"mention_ids must hold whole numbers, not torch\.float32"),
+        ((IDS, WORDS, WORDS.float()), r"mention_ids must be int64 or int32, not torch\.float32"),
         ((IDS, WORDS, STRAY), r"mention_ids must be -1 where word_ids are; row 1, position 4"),
         ((IDS, WORDS, PART), r"mentions must consist of whole words; row 0 has one cut at 3"),
         ((LONG, LONG), f"rows of {2**16 - 9} tokens are too long: at most {2**16 - 10}"),
@@ -655,9 +671,16 @@ def test_mention_ids_that_do_not_fit_are_named_where_they_are_not_needed_too():
 
 def test_the_longest_row_is_masked_and_a_longer_one_is_not_begun():
     words = torch.arange(2**16 - 10)[None]
-    result = masked(words, words, Scheme("span"))
+    result = masked(torch.full_like(words, 10), words, Scheme("span"))
     assert (result.labels != IGNORED).sum() == round(0.15 * (2**16 - 10))
     assert len(set(result.positions[0].tolist())) == result.positions.shape[1]
+
+
+@pytest.mark.parametrize(("shape", "scheme"), [((2, 8), Scheme(mask_rate=0.5)), ((2, 7), Scheme("token"))])
+def test_keys_of_another_shape_or_scheme_are_refused(shape, scheme):
+    keys = draw_keys(*shape, scheme, torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"the keys have the shapes .*need \(\(2, 16\), \(2, 1\)\)"):
+        mask_with_keys(IDS, WORDS, Scheme("span"), SMALL, keys)
 
 
 # Statistics

@@ -120,7 +120,7 @@ def spanbert_style(
     """One row as SpanBERT's released code goes about it: numpy for every draw, a set, word by word.
 
     The corruption is the paper's, one draw for each merged span. Left out are the pairs of boundaries for
-    the other objective and the look-ups that say where a word starts, so the released code is slower.
+    the other objective and the look-ups that say where a word starts; the released code does these too.
     """
     tokens, lengths = len(input_ids), list(range(1, LONGEST + 1))
     budget = math.ceil(RATE * tokens)
@@ -275,7 +275,7 @@ def parts(batch: Batch, rounds: int) -> dict:
 
     functions = {
         "all": ours(batch)["span"],
-        "checks": lambda _: masking._check(ids, words, scheme, generator, None),
+        "checks": lambda _: masking._check(ids, words, scheme, vocabulary, generator, None),
         "random numbers": lambda _: masking.draw_keys(*ids.shape, scheme, generator),
         "words, budget": lambda _: (masking.number_words(words), masking.budget(words >= 0, RATE)),
         "ten passes": lambda new: masking.span_units(numbers, can_hide, new[0], scheme),
