@@ -311,7 +311,7 @@ def test_spanbert_draws_hidden_anchors_again_so_its_runs_are_a_little_shorter(
     assert set(ours.sum(1)) == set(theirs.sum(1)) == {60 * rate}
     means = [hidden.sum() / runs(hidden, 1).sum() for hidden in (ours, theirs)]
     assert means == pytest.approx([ours_run, theirs_run], rel=0.01)
-    assert chance_of_so_different(runs(ours, 9), runs(theirs, 9)) < (DIFFERS if rate == 0.4 else 0.01)
+    assert chance_of_so_different(runs(ours, 9), runs(theirs, 9)) < (DIFFERS if rate == 0.4 else 0.05)
     # At the first word they are alike: a third of the average, since no span starts before the row.
     assert [hidden[:, 0].mean() / rate for hidden in (ours, theirs)] == pytest.approx([0.36, 0.36], abs=0.04)
 
