@@ -111,7 +111,7 @@ class Masked(NamedTuple):
 class Keys(NamedTuple):
     """The random numbers behind one batch of masks: int64, uniform in 0 … 2^60 − 1."""
 
-    units: torch.Tensor  # [batch, length + longest − 1] one per candidate unit: its priority and its length
+    units: torch.Tensor  # [batch, length], spans longest − 1 more: a unit's priority, and a span's length
     slots: torch.Tensor  # [batch, slots] one per hidden token: its fate and its replacement
 
 

@@ -280,6 +280,16 @@ def test_words_are_drawn_equally_often_whatever_their_length():
     assert chisquare(counts, ROWS * tokens / tokens.sum()).pvalue < DIFFERS  # drawn by token, long ones win
 
 
+@pytest.mark.parametrize(("words", "multiple"), [(20, 1.62), (64, 1.18), (128, 1.09)])
+def test_the_shorter_a_row_the_more_its_first_word_gains_from_the_cut(words, multiple):
+    # More units begin there than at any other word, and the one that is cut keeps its beginning. In rows of
+    # 20 the budget is 3, less than a span.
+    copies = 1_000_000 // words
+    hidden = hidden_tokens(masked(*batch("1" * words, copies=copies), Scheme("span")))
+    rate, standard_error = hidden[:, 0].mean() / hidden.mean(), (0.85 / 0.15 / copies) ** 0.5
+    assert rate == pytest.approx(multiple, abs=3 * standard_error)  # 0.03, 0.06, 0.08
+
+
 def rate_by_word(edges: str) -> np.ndarray:
     """How often words 1, 2, … 30 of a stretch are hidden, as a multiple of the mean."""
     hidden = hidden_tokens(ours(EVEN, Scheme(edges=edges))).mean(0) / (9 / 61)
