@@ -197,7 +197,7 @@ def mask_with_keys(
 
     # The position makes each token's key unique: a plain top-k over a unit's equal priorities would tear it.
     column = torch.arange(words.shape[1], device=words.device)  # [length]
-    key = units.masked_fill(~can_hide, LAST) << PLACE_BITS | column
+    key = units.masked_fill(~can_hide, LAST).bitwise_left_shift_(PLACE_BITS).bitwise_or_(column)
     positions = key.topk(keys.slots.shape[1], dim=1, largest=False).indices  # [batch, slots]
     used = torch.arange(positions.shape[1], device=positions.device) < count[:, None]
     if scheme.keep_whole and scheme.strategy != "token":
@@ -239,8 +239,9 @@ def number_words(word_ids: torch.Tensor) -> torch.Tensor:
 
     A word ends at a special token, even where the same number goes on behind it.
     """
-    previous = torch.nn.functional.pad(word_ids[:, :-1], (1, 0), value=-1)
-    return ((word_ids != previous) & (word_ids >= 0)).cumsum(1).sub(1).clamp(min=0)
+    begins = word_ids >= 0
+    begins[:, 1:] &= word_ids[:, 1:] != word_ids[:, :-1]
+    return begins.cumsum(1).sub_(1).clamp_(min=0)
 
 
 # Units. Each function returns, per token, its unit: the priority in the upper bits, the number of the unit in
@@ -286,13 +287,14 @@ def span_units(words: torch.Tensor, can_hide: torch.Tensor, keys: Keys, scheme: 
     segments = (~can_hide).cumsum(1)  # [batch, length] the stretch of text between special tokens
     of_word = torch.zeros(batch, length + 1, dtype=torch.long, device=words.device)
     of_word = of_word.scatter(1, words.masked_fill(~can_hide, length), segments)[:, :length]
-    of_start = torch.nn.functional.pad(of_word, (before, 0), value=-1)  # [batch, places]
+    if scheme.edges == "inside":
+        of_start = torch.nn.functional.pad(of_word, (before, 0), value=-1)  # [batch, places]
     # Stretch s takes the s-th of the lengths' numbers, which have no part in the priorities.
     reorder = (length_key & ~tag).gather(1, of_word)  # [batch, words]
 
     never = 1 << BITS
-    lowest = torch.full_like(reorder, never)  # per word
-    for distance, longer in enumerate(longer_than(scheme)):  # of a word from the start of a span
+    lowest = candidates[:, before:] ^ reorder  # [batch, words]: each word's own candidate covers it
+    for distance, longer in enumerate(longer_than(scheme)[1:], start=1):  # of a word from a span's start
         starts = slice(before - distance, before - distance + length)
         # Below zero if the span is too short, and then the bit of `never` is set: faster than a masked fill.
         covering = (length_key[:, starts] - longer).bitwise_and_(never)
@@ -300,9 +302,10 @@ def span_units(words: torch.Tensor, can_hide: torch.Tensor, keys: Keys, scheme: 
         if scheme.edges == "inside":
             covering.masked_fill_(of_start[:, starts] != of_word, never)
         torch.minimum(lowest, covering, out=lowest)
-    lowest = lowest.gather(1, words).long()  # [batch, length]
-    start = words + before - (words + before - lowest & tag)  # [batch, length] the place with these last bits
-    return lowest >> before.bit_length() << PLACE_BITS | start
+    here = place[before:].int()  # [words] the place of each word
+    start = here - (here - lowest & tag)  # [batch, words] the place within reach that has these last bits
+    units = (lowest >> before.bit_length()).long().bitwise_left_shift_(PLACE_BITS).bitwise_or_(start)
+    return units.gather(1, words)
 
 
 def mentions_first(

@@ -49,8 +49,8 @@ MUTANTS = (
     Mutant(
         "special tokens hidden",
         "special tokens and padding are drawn like text",
-        "key = units.masked_fill(~can_hide, LAST) << PLACE_BITS | column",
-        "key = units << PLACE_BITS | column",
+        "key = units.masked_fill(~can_hide, LAST).bit",
+        "key = units.clone().bit",
     ),
     Mutant(
         "first word safe",
@@ -101,26 +101,26 @@ MUTANTS = (
     Mutant(
         "suffix kept",
         "the unit that the budget cuts keeps its end",
-        "key = units.masked_fill(~can_hide, LAST) << PLACE_BITS | column",
-        "key = units.masked_fill(~can_hide, LAST) << PLACE_BITS | column.flip(0)",
+        ".bitwise_or_(column)",
+        ".bitwise_or_(column.flip(0))",
     ),
     Mutant(
         "ties torn",
         "equal priorities fall in any order: no position in the key",
-        "key = units.masked_fill(~can_hide, LAST) << PLACE_BITS | column",
-        "key = units.masked_fill(~can_hide, LAST)",
+        ".bitwise_left_shift_(PLACE_BITS).bitwise_or_(column)",
+        "",
     ),
     Mutant(
         "keys as float32",
         "keys lose their last digits, and the position with them",
-        "key = units.masked_fill(~can_hide, LAST) << PLACE_BITS | column",
-        "key = (units.masked_fill(~can_hide, LAST) << PLACE_BITS | column).float()",
+        ".bitwise_or_(column)",
+        ".bitwise_or_(column).float()",
     ),
     Mutant(
         "keys as float64",
         "a float of 64 bits has 53 for a key of 62",
-        "key = units.masked_fill(~can_hide, LAST) << PLACE_BITS | column",
-        "key = (units.masked_fill(~can_hide, LAST) << PLACE_BITS | column).double()",
+        ".bitwise_or_(column)",
+        ".bitwise_or_(column).double()",
     ),
     # What comes back
     Mutant(
@@ -178,20 +178,20 @@ MUTANTS = (
     Mutant(
         "word boundaries ignored",
         "every token is a word",
-        "((word_ids != previous) & (word_ids >= 0))",
-        "(word_ids >= 0)",
+        "begins[:, 1:] &= word_ids[:, 1:] != word_ids[:, :-1]",
+        "begins[:, 1:] &= word_ids[:, :-1] < 0",
     ),
     Mutant(
         "word across a special",
         "a word goes on behind a special token if its number does",
-        "torch.nn.functional.pad(word_ids[:, :-1], (1, 0), value=-1)",
-        "torch.nn.functional.pad(word_ids.cummax(1).values[:, :-1], (1, 0), value=-1)",
+        "begins[:, 1:] &= word_ids[:, 1:] != word_ids[:, :-1]",
+        "begins[:, 1:] &= word_ids[:, 1:] != word_ids.cummax(1).values[:, :-1]",
     ),
     Mutant(
         "row begins with a word",
         "without [CLS], words 0 and 1 are one",
-        "torch.nn.functional.pad(word_ids[:, :-1], (1, 0), value=-1)",
-        "torch.nn.functional.pad(word_ids[:, :-1], (1, 0), value=0)",
+        "    begins = word_ids >= 0\n",
+        "    begins = word_ids > 0\n",
     ),
     Mutant(
         "words torn",
@@ -203,14 +203,14 @@ MUTANTS = (
     Mutant(
         "spans too long",
         "each span has a word too many",
-        "enumerate(longer_than(scheme))",
-        "enumerate([0, *longer_than(scheme)[:-1]])",
+        "enumerate(longer_than(scheme)[1:], start=1)",
+        "enumerate(longer_than(scheme)[:-1], start=1)",
     ),
     Mutant(
         "spans too short",
         "each span has a word too few",
-        "enumerate(longer_than(scheme))",
-        "enumerate(longer_than(scheme)[1:])",
+        "enumerate(longer_than(scheme)[1:], start=1)",
+        "enumerate(longer_than(scheme)[2:], start=1)",
     ),
     Mutant(
         "span end exact",
@@ -269,8 +269,8 @@ MUTANTS = (
     Mutant(
         "edges ignored",
         'spans start before a row with edges="inside" too',
-        'if scheme.edges == "inside":',
-        "if False:",
+        "covering.masked_fill_(of_start[:, starts] != of_word, never)",
+        "pass",
     ),
     Mutant(
         "edges of the row alone",
