@@ -15,7 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masking_rows import MASK, batch, generator, masked
+from masking_rows import MASK, VOCABULARY, batch, generator, masked
 from torch._dynamo.testing import CompileCounter
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -713,3 +713,16 @@ def test_statistics_are_what_plain_counting_gives(case):
     assert counted.cut_words == pytest.approx(cut_words / rows)
     assert sorted(counted.unit_lengths.tolist()) == sorted(unit_lengths)
     assert sorted(counted.run_lengths.tolist()) == sorted(run_lengths)
+
+
+def test_rows_that_are_masked_alike_are_counted_apart():
+    words = torch.arange(20).expand(3, 20)
+    scheme = Scheme("span")
+    alike = Keys(*(key[:1].expand(3, -1) for key in draw_keys(3, 20, scheme, generator(0))))
+    result = mask_with_keys(torch.full_like(words, 10), words, scheme, VOCABULARY, alike)
+    three, one = (
+        statistics(Masked(*(part[:rows] for part in result)), words[:rows], scheme) for rows in (3, 1)
+    )
+    assert sorted(three.unit_lengths.tolist()) == sorted(3 * one.unit_lengths.tolist())
+    assert three.run_lengths.sum() == 3 * one.run_lengths.sum()
+    assert (three.cut_units, three.cut_words) == (one.cut_units, one.cut_words)
