@@ -496,6 +496,11 @@ def _second(keys: torch.Tensor) -> torch.Tensor:
     return keys & (1 << BITS) - 1
 
 
+def _same_device(one: torch.device, other: torch.device) -> bool:
+    """Whether both are one device; "cuda" without a number, as some generators have it, may be any of them."""
+    return one.type == other.type and (None in (one.index, other.index) or one.index == other.index)
+
+
 def _check(
     input_ids: torch.Tensor,
     word_ids: torch.Tensor,
@@ -520,7 +525,7 @@ def _check(
             raise ValueError(f"{name} must be int64 or int32, not {tensor.dtype}")
         if tensor.device != input_ids.device:
             raise ValueError(f"{name} is on {tensor.device}, input_ids on {input_ids.device}")
-    if generator.device != input_ids.device:
+    if not _same_device(generator.device, input_ids.device):
         raise ValueError(
             f"the generator is on {generator.device}, input_ids on {input_ids.device}: "
             f"make it with torch.Generator({str(input_ids.device)!r})"

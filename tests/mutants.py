@@ -653,7 +653,7 @@ MUTANTS = (
     Mutant(
         "generator apart",
         "a generator on another device gets as far as an obscure error",
-        "if generator.device != input_ids.device:",
+        "if not _same_device(generator.device, input_ids.device):",
         "if False:",
     ),
     Mutant(

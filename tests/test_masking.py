@@ -19,6 +19,7 @@ from masking_rows import MASK, VOCABULARY, batch, generator, masked
 from torch._dynamo.testing import CompileCounter
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from helpers import masking
 from helpers.masking import (
     IGNORED,
     STRATEGIES,
@@ -662,6 +663,20 @@ def test_bad_tensors_are_named(arguments, message):
     scheme = Scheme("mentions" if len(arguments) == 3 else "span")
     with pytest.raises(ValueError, match=message):
         masked(*arguments[:2], scheme, mention_ids=arguments[2] if len(arguments) == 3 else None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("cpu", "cpu", True),
+        ("cuda", "cuda:0", True),
+        ("cuda:1", "cuda", True),
+        ("cuda:0", "cuda:1", False),
+        ("cpu", "cuda", False),
+    ],
+)
+def test_a_generator_without_a_number_is_on_the_device_of_the_ids(one, other, same):
+    assert masking._same_device(torch.device(one), torch.device(other)) is same
 
 
 def test_mention_ids_that_do_not_fit_are_named_where_they_are_not_needed_too():
