@@ -497,7 +497,7 @@ def _second(keys: torch.Tensor) -> torch.Tensor:
 
 
 def _same_device(one: torch.device, other: torch.device) -> bool:
-    """Whether both are one device; "cuda" without a number, as some generators have it, may be any of them."""
+    """Whether both are one device; "cuda" without a number, as a generator may have it, is any of them."""
     return one.type == other.type and (None in (one.index, other.index) or one.index == other.index)
 
 
