@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from transformers import BertForMaskedLM, BertForTokenClassification
 
-from helpers.model import precision, token_classifier
+from helpers.model import encode, keep_freed_memory, precision, token_classifier
 from helpers.settings import FinetuningSettings
 from helpers.tokenization import Windows
 
@@ -28,6 +28,7 @@ def finetune(
         tags: their names, in the order of their numbers.
         dtype: "float32" or "bfloat16".
     """
+    keep_freed_memory()
     model = token_classifier(pretrained, tags, settings.seed, settings.dropout).to(pretrained.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -42,13 +43,9 @@ def finetune(
         torch.manual_seed(settings.seed)  # dropout
         for step in range(settings.steps):
             batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            width = int(windows.attention_mask[batch].sum(1).max())  # cut padding that no row needs
-            input_ids, attention_mask, labels = (
-                tensor[batch, :width].to(model.device)
-                for tensor in (windows.input_ids, windows.attention_mask, windows.labels)
-            )
             with precision(dtype, model.device):
-                logits = model(input_ids, attention_mask).logits  # [batch, width, tags]
+                logits, positions = _scores(model, windows, batch, windows.labels != -100)
+            labels = windows.labels[batch].gather(1, positions).to(model.device)  # [batch, words]
             loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
             loss.backward()
             share = min((step + 1) / warmup, (settings.steps - step) / settings.steps)
@@ -62,17 +59,34 @@ def finetune(
 def predict(
     model: BertForTokenClassification, windows: Windows, dtype: str = "float32", batch_size: int = 128
 ) -> torch.Tensor:
-    """The tag number that the model scores highest at every position, `[windows, width]`.
+    """The tag number that the model scores highest at the first piece of each word, `[windows, width]`.
 
-    Rows are taken in order of length, so that little of a batch is padding; values in padding mean nothing.
+    Rows are taken in order of length, so that little of a batch is padding. Other places hold 0.
     """
     predictions = torch.zeros_like(windows.input_ids)
     lengths = windows.attention_mask.sum(1)  # [windows]
     for batch in lengths.argsort(stable=True).split(batch_size):
-        width = int(lengths[batch].max())
-        input_ids = windows.input_ids[batch, :width].to(model.device)
-        attention_mask = windows.attention_mask[batch, :width].to(model.device)
         with precision(dtype, model.device):
-            logits = model(input_ids, attention_mask).logits  # [batch, width, tags]
-        predictions[batch, :width] = logits.argmax(-1).cpu()
-    return predictions
+            logits, positions = _scores(model, windows, batch, windows.word >= 0)
+        predictions[batch] = predictions[batch].scatter(1, positions, logits.argmax(-1).cpu())
+    return predictions.where(windows.word >= 0, 0)
+
+
+def _scores(
+    model: BertForTokenClassification, windows: Windows, batch: torch.Tensor, scored: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits `[batch, slots, tags]` at the pieces of some rows that are scored, and their positions.
+
+    A row with fewer scored pieces than slots fills them up with others.
+    """
+    width = int(windows.attention_mask[batch].sum(1).max())  # cut padding that no row needs
+    slots = int(scored[batch].sum(1).max())
+    positions = scored[batch, :width].byte().sort(dim=1, descending=True, stable=True).indices[:, :slots]
+    states = encode(
+        model.bert,
+        *(
+            tensor.to(model.device)
+            for tensor in (windows.input_ids[batch, :width], positions, windows.attention_mask[batch, :width])
+        ),
+    )
+    return model.classifier(model.dropout(states)), positions

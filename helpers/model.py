@@ -1,13 +1,18 @@
 """A tiny BERT whose vocabulary logits are computed at the hidden positions only."""
 
 import copy
+import ctypes
+import math
+import platform
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import torch
-from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification
+from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification, BertModel
 
 from helpers.settings import ModelSettings
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from <malloc.h>
 
 
 def sinusoids(positions: int, size: int) -> torch.Tensor:
@@ -46,7 +51,6 @@ def build(settings: ModelSettings, seed: int) -> BertForMaskedLM:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = BertForMaskedLM(config)
-    model.set_attn_implementation("eager")  # at 64 tokens plain attention beats the fused kernels on a CPU
     if settings.position_scale:
         positions = model.bert.embeddings.position_embeddings.weight
         with torch.no_grad():
@@ -58,21 +62,96 @@ def build(settings: ModelSettings, seed: int) -> BertForMaskedLM:
     return model
 
 
+def keep_freed_memory() -> None:
+    """Makes this process keep memory that it frees, for the next tensor of the same size.
+
+    By default the C library of Linux returns every block above a limit to the system at once, and each page
+    of the next one costs a page fault. A training step frees and takes the same blocks again and again: kept,
+    a step takes a tenth less (tests/benchmarks/training.py). Does nothing where the C library is another one.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 def precision(name: str, device: str | torch.device = "cpu") -> AbstractContextManager:
-    """The context that a forward pass runs in: "float32", or "bfloat16" for mixed precision."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=name == "bfloat16")
+    """The context that a forward pass runs in: "float32", or "bfloat16" or "float16" for mixed precision."""
+    low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(name)
+    return torch.autocast(torch.device(device).type, low, enabled=low is not None)
 
 
-def masked_lm_loss(model: BertForMaskedLM, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross entropy of the hidden tokens; in `labels` ([batch, length]) -100 stands for "not hidden".
+def encode(
+    bert: BertModel,
+    input_ids: torch.Tensor,
+    positions: torch.Tensor,
+    attention_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Hidden states behind the last layer, at some positions only.
+
+    The same numbers as `bert(input_ids, attention_mask).last_hidden_state` has there. Every position of the
+    last layer is a key and a value for the others, but a query and a feed-forward pass matter only where its
+    result is read. Of two layers that saves a third of the arithmetic, at 15% of the positions.
+
+    Args:
+        input_ids: `[batch, length]`.
+        positions: `[batch, slots]`.
+        attention_mask: `[batch, length]`, 0 at padding; rows without padding need none.
+
+    Returns:
+        `[batch, slots, hidden_size]`.
+    """
+    states = bert.embeddings(input_ids)  # [batch, length, hidden_size]
+    *early, last = bert.encoder.layer
+    for layer in early:
+        states = _through(layer, states, states, attention_mask)
+    there = positions[:, :, None].expand(-1, -1, states.shape[-1])
+    return _through(last, states.gather(1, there), states, attention_mask)
+
+
+def _through(
+    layer: torch.nn.Module, queries: torch.Tensor, states: torch.Tensor, attention_mask: torch.Tensor | None
+) -> torch.Tensor:
+    """One layer of BERT for `queries` ([batch, slots, hidden_size]), which attend to all of `states`.
+
+    Attention is written out: on a CPU, with rows this short, it beats the fused kernels, whose backward pass
+    is slow (measured in tests/benchmarks/training.py).
+    """
+    attention = layer.attention.self
+
+    def heads(vectors: torch.Tensor) -> torch.Tensor:
+        return vectors.unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
+
+    query, key, value = (
+        heads(attention.query(queries)),
+        heads(attention.key(states)),
+        heads(attention.value(states)),
+    )
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])  # [batch, heads, slots, length]
+    if attention_mask is not None:
+        scores = scores.masked_fill(attention_mask[:, None, None] == 0, -math.inf)
+    weights = attention.dropout(scores.softmax(-1))
+    found = (weights @ value).transpose(1, 2).flatten(2)  # [batch, slots, hidden_size]
+    attended = layer.attention.output(found, queries)
+    return layer.output(layer.intermediate(attended), attended)
+
+
+def masked_lm_loss(
+    model: BertForMaskedLM, inputs: torch.Tensor, positions: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """Mean cross entropy of the hidden tokens, from logits at their positions only.
 
     The same value as `model(inputs, labels=labels).loss`. That computes logits for every token and throws
-    85% of them away; here the hidden positions are picked first.
+    85% of them away.
+
+    Args:
+        inputs: `[batch, length]`, without padding.
+        positions: `[batch, slots]`: where tokens are hidden; unused slots point anywhere else.
+        labels: `[batch, length]`, -100 where nothing is hidden.
     """
-    hidden_states = model.bert(inputs).last_hidden_state  # [batch, length, hidden_size]
-    chosen = labels != -100
-    logits = model.cls(hidden_states[chosen])  # [hidden tokens, vocabulary]
-    return torch.nn.functional.cross_entropy(logits.float(), labels[chosen])
+    states = encode(model.bert, inputs, positions)
+    logits = model.cls(states.flatten(0, 1))  # [batch * slots, vocabulary]
+    return torch.nn.functional.cross_entropy(logits.float(), labels.gather(1, positions).flatten())
 
 
 def token_classifier(
@@ -87,5 +166,4 @@ def token_classifier(
         torch.manual_seed(seed)
         classifier = BertForTokenClassification(config)
     classifier.bert.load_state_dict(pretrained.bert.state_dict())
-    classifier.set_attn_implementation("eager")
     return classifier

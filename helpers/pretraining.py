@@ -1,15 +1,19 @@
-"""Masked-LM pre-training: one loop for every strategy."""
+"""Masked-LM pre-training: one loop for every strategy, on one process or several, that can be stopped."""
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 import torch
 from transformers import BertForMaskedLM
 
+from helpers import checkpoints
 from helpers.masking import Scheme, Vocabulary, mask
-from helpers.model import masked_lm_loss, precision
+from helpers.model import keep_freed_memory, masked_lm_loss, precision
 from helpers.settings import PretrainingSettings
 from helpers.tokenization import Blocks
 
@@ -25,6 +29,65 @@ class Checkpoint:
     model: BertForMaskedLM
     tokens_seen: int
     losses: list[tuple[int, float]]  # (tokens seen, mean loss since the last entry)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train one model together; this one is number `rank` of `size`.
+
+    `average` takes the gradients of this process, all in one tensor, and returns their mean over the group.
+    """
+
+    rank: int = 0
+    size: int = 1
+    average: Callable[[torch.Tensor], torch.Tensor] = lambda gradients: gradients
+
+
+ALONE = Group()
+
+
+@dataclass
+class Run:
+    """Everything that a step changes. What else a step needs follows from its number: rows, masks, rate."""
+
+    model: BertForMaskedLM
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    step: int = 0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    recent: list[torch.Tensor] = field(default_factory=list)  # losses since the last entry
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict]:
+        """Tensors and facts from which `restore` continues, bit by bit."""
+        tensors = {f"model.{name}": weights for name, weights in self.model.named_parameters()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{number}.{name}": value for name, value in values.items()}
+        tensors["recent"] = torch.stack(self.recent) if self.recent else torch.zeros(0)
+        return tensors, {"losses": self.losses, "scaler": self.scaler.state_dict()}
+
+    def restore(self, step: int, tensors: dict[str, torch.Tensor], facts: dict) -> "Run":
+        """Continues from a `state` of a run with the same settings."""
+        with torch.no_grad():
+            for name, weights in self.model.named_parameters():
+                weights.copy_(tensors[f"model.{name}"])
+        adam = {}
+        for name in tensors:
+            if name.startswith("adam."):
+                _, number, quantity = name.split(".")
+                adam.setdefault(int(number), {})[quantity] = tensors[name]
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": adam})
+        self.scaler.load_state_dict(facts["scaler"])
+        self.step, self.losses = step, [(tokens, loss) for tokens, loss in facts["losses"]]
+        self.recent = list(tensors["recent"].to(self.model.device))
+        return self
+
+
+def new_run(model: BertForMaskedLM, settings: PretrainingSettings, dtype: str) -> Run:
+    """A run at step 0: AdamW over all weights in one fused kernel, and loss scaling if `dtype` needs it."""
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    return Run(model, optimizer, torch.amp.GradScaler(model.device.type, enabled=dtype == "float16"))
 
 
 def row_order(rows: int, steps: int, batch_size: int, seed: int) -> torch.Tensor:
@@ -44,36 +107,55 @@ def learning_rate(step: int, steps: int, settings: PretrainingSettings, warmup: 
     return settings.learning_rate * min(1.0, (step + 1) / warmup, left)
 
 
-def new_optimizer(model: BertForMaskedLM, settings: PretrainingSettings) -> torch.optim.Optimizer:
-    """AdamW over all weights, in one fused kernel."""
-    return torch.optim.AdamW(
-        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
-
-
 def train(
-    model: BertForMaskedLM,
-    optimizer: torch.optim.Optimizer,
-    batches: Iterable[tuple[float, torch.Tensor, torch.Tensor, int]],
+    run: Run,
+    blocks: Blocks,
+    order: torch.Tensor,
+    rate: Callable[[int], float],
     settings: PretrainingSettings,
     dtype: str = "float32",
+    group: Group = ALONE,
 ) -> Iterator[torch.Tensor]:
-    """The training loop: a step for each (learning rate, input_ids, word_ids, mask seed); yields the losses.
+    """The training loop: a step for each line of `order` that `run` has not taken; yields the losses.
 
-    `input_ids` and `word_ids` are `[batch, length]` on the model's device.
+    Args:
+        run: changed in place.
+        blocks: packed rows without padding, on the model's device.
+        order: which rows each step sees, `[steps, batch_size]`.
+        rate: the learning rate of each step.
     """
-    generator = torch.Generator(model.device)
+    model, optimizer, scaler = run.model, run.optimizer, run.scaler
     scheme = Scheme(settings.strategy, mask_rate=settings.mask_rate, p=settings.p)
     vocabulary = Vocabulary(model.config.vocab_size, MASK_ID, SPECIAL_IDS)
-    for rate, input_ids, word_ids, mask_seed in batches:
-        masked = mask(input_ids, word_ids, scheme, vocabulary, generator.manual_seed(mask_seed))
+    generator = torch.Generator(model.device)
+    for step in range(run.step, len(order)):
+        generator.manual_seed(_mask_seed(settings.seed, step, group.rank))
+        rows = order[step, group.rank :: group.size].to(model.device)
+        masked = mask(blocks.input_ids[rows], blocks.word_ids[rows], scheme, vocabulary, generator)
         with precision(dtype, model.device):
-            loss = masked_lm_loss(model, masked.inputs, masked.labels)
-        loss.backward()
-        optimizer.param_groups[0]["lr"] = rate
-        optimizer.step()
+            loss = masked_lm_loss(model, masked.inputs, masked.positions, masked.labels)
+        scaler.scale(loss).backward()
+        if group.size > 1:
+            average_gradients(model, group)
+        optimizer.param_groups[0]["lr"] = rate(step)
+        scaler.step(optimizer)
+        scaler.update()
         optimizer.zero_grad()
+        run.step = step + 1
         yield loss.detach()
+
+
+def _mask_seed(seed: int, step: int, rank: int) -> int:
+    """A seed for each step and process: masks never repeat, and nothing about them has to be kept."""
+    return (seed * 1_000_003 + step) + rank * 2**40
+
+
+def average_gradients(model: torch.nn.Module, group: Group) -> None:
+    """Gives every process of a group the mean of all their gradients, in one exchange."""
+    gradients = [weights.grad for weights in model.parameters() if weights.grad is not None]
+    mean = group.average(torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def pretrain(
@@ -84,6 +166,9 @@ def pretrain(
     *,
     dtype: str = "float32",
     progress: Callable[[int], None] = lambda tokens: None,
+    folder: Path | None = None,
+    seconds_between_states: float = 30.0,
+    group: Group = ALONE,
 ) -> Iterator[Checkpoint]:
     """Trains on masked rows and yields a finished model for each budget of tokens.
 
@@ -95,48 +180,76 @@ def pretrain(
         model: trained in place, on its own device.
         blocks: packed rows.
         budgets: tokens, rising; visible and special tokens count too.
-        dtype: "float32" or "bfloat16".
+        dtype: "float32", "bfloat16", or "float16" with loss scaling.
         progress: called with the number of tokens of each step.
+        folder: where the state is kept, so that the same call, with a new model of the same seed, goes on
+            after an interrupt or a kill, and ends with the same weights. Nothing is kept if left out.
+        seconds_between_states: how much is lost at most when the process is killed.
+        group: the processes that train this model together; each takes its share of every batch.
 
     Raises:
         FloatingPointError: the loss is no longer a number.
+        MemoryError: the GPU's memory does not hold a batch.
+        CheckpointError: the disk is full.
+        KeyboardInterrupt: Ctrl-C; at the end of a step, after the state was kept.
     """
+    keep_freed_memory()
     tokens_per_step = settings.batch_size * blocks.input_ids.shape[1]
     steps_of = [max(2, round(budget / tokens_per_step)) for budget in budgets]
     order = row_order(len(blocks.input_ids), steps_of[-1], settings.batch_size, settings.seed)
     warmup = max(1, round(settings.warmup * steps_of[-1]))
+    rows = Blocks(blocks.input_ids.to(model.device), blocks.word_ids.to(model.device))
 
-    def run(model, optimizer, first: int, last: int, steps: int) -> list[tuple[int, float]]:
-        """Steps `first` to `last` of a run that is to end after `steps`."""
-        batches = (
-            (
-                learning_rate(step, steps, settings, warmup),
-                blocks.input_ids[order[step]].to(model.device),
-                blocks.word_ids[order[step]].to(model.device),
-                settings.seed * 1_000_003 + step,
-            )
-            for step in range(first, last)
+    def keep(run: Run, name: str) -> None:
+        if folder and group.rank == 0:
+            checkpoints.write(folder, name, run.step, *run.state())
+
+    def found(name: str, at_most: int) -> Run | None:
+        state = checkpoints.newest(folder, name, at_most) if folder else None
+        return new_run(copy.deepcopy(model), settings, dtype).restore(*state) if state else None
+
+    def advance(run: Run, name: str, until: int, steps: int) -> None:
+        """Takes `run`, which is to end after `steps`, to step `until`."""
+        kept = time.monotonic()
+        with checkpoints.interrupts_held() as stop_if_asked:
+            try:
+                rate = partial(learning_rate, steps=steps, settings=settings, warmup=warmup)
+                for loss in train(run, rows, order[:until], rate, settings, dtype, group):
+                    run.recent.append(loss)
+                    if len(run.recent) == LOSSES_AT_ONCE or run.step == until:
+                        run.losses.append((run.step * tokens_per_step, _mean_loss(run)))
+                        run.recent = []
+                        if time.monotonic() - kept > seconds_between_states or run.step == until:
+                            keep(run, name)
+                            kept = time.monotonic()
+                    progress(tokens_per_step)
+                    stop_if_asked()
+            except KeyboardInterrupt:
+                keep(run, name)
+                raise
+            except torch.OutOfMemoryError as error:
+                raise MemoryError(
+                    f"a batch of {settings.batch_size} rows does not fit into the memory of {model.device}: "
+                    f"choose a smaller batch_size or model, or free memory that others hold there"
+                ) from error
+
+    trunk = new_run(model, settings, dtype)
+    for budget, steps in zip(budgets, steps_of, strict=True):
+        branch = found(f"branch-{steps}", at_most=steps)
+        if branch is None:
+            cooling = min(steps - 1, round(steps * (1 - settings.cooldown)))
+            trunk = max(trunk, found("trunk", at_most=cooling) or trunk, key=lambda run: run.step)
+            advance(trunk, "trunk", cooling, steps)
+            branch = new_run(copy.deepcopy(trunk.model), settings, dtype)
+            branch.restore(trunk.step, *copy.deepcopy(trunk.state()))
+        advance(branch, f"branch-{steps}", steps, steps)
+        yield Checkpoint(branch.model, budget, branch.losses)
+
+
+def _mean_loss(run: Run) -> float:
+    loss = torch.stack(run.recent).mean().item()
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss is {loss} at step {run.step}; try a lower learning_rate or float32"
         )
-        losses, recent = [], []
-        for step, loss in enumerate(train(model, optimizer, batches, settings, dtype), first + 1):
-            recent.append(loss)
-            if len(recent) == LOSSES_AT_ONCE or step == last:
-                losses.append((step * tokens_per_step, torch.stack(recent).mean().item()))
-                recent = []
-                if not math.isfinite(losses[-1][1]):
-                    raise FloatingPointError(
-                        f"the loss is {losses[-1][1]} at step {step}; try a lower learning_rate or float32"
-                    )
-            progress(tokens_per_step)
-        return losses
-
-    optimizer = new_optimizer(model, settings)
-    done, history = 0, []
-    for steps, budget in zip(steps_of, budgets, strict=True):
-        cooling = min(steps - 1, round(steps * (1 - settings.cooldown)))
-        history += run(model, optimizer, done, cooling, steps)
-        done = cooling
-        branch = copy.deepcopy(model)
-        branch_optimizer = new_optimizer(branch, settings)
-        branch_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-        yield Checkpoint(branch, budget, history + run(branch, branch_optimizer, cooling, steps, steps))
+    return loss
