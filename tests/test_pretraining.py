@@ -1,5 +1,11 @@
 """Pre-training: the learning rate, the order of rows, budgets as branches, and a loss that falls."""
 
+import errno
+import multiprocessing
+import os
+import random
+import signal
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -7,7 +13,8 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
-from helpers import model, pretraining
+from helpers import checkpoints, model, pretraining
+from helpers.checkpoints import CheckpointError
 from helpers.masking import Scheme, Vocabulary
 from helpers.pretraining import learning_rate, pretrain, row_order
 from helpers.settings import ModelSettings, PretrainingSettings
@@ -21,6 +28,10 @@ STEP = 8 * 16  # tokens
 @pytest.fixture(scope="module")
 def blocks() -> Blocks:
     """Rows that count upwards: [CLS] n n+1 n+2 …, so that a hidden token can be told from its neighbours."""
+    return counting_rows()
+
+
+def counting_rows() -> Blocks:
     starts = torch.randint(0, 25, (50, 1), generator=torch.Generator().manual_seed(0))
     counting = (starts + torch.arange(15)) % 25 + 5
     input_ids = torch.cat([torch.full((50, 1), 2), counting], dim=1)
@@ -146,6 +157,34 @@ def test_a_run_is_one_plain_loop(blocks):
     assert (weights_of(checkpoint.model) - weights_of(bert)).abs().max() < 1e-4
 
 
+def test_the_first_50_losses_are_those_of_a_plain_loop_with_dense_logits():
+    """Two layers of 32, 300 wordpieces, rows of 32 tokens; same seeds, same masks, float32."""
+    shape = ModelSettings(vocabulary_size=300, length=32, hidden_size=32)
+    settings = replace(RUN, strategy="span", learning_rate=1e-3)
+    input_ids = torch.randint(5, 300, (64, 32), generator=torch.Generator().manual_seed(1))
+    word_ids = torch.arange(32).expand(64, 32).contiguous()
+    run = pretraining.new_run(model.build(shape, 0), settings, "float32")
+    order = row_order(64, 50, 8, settings.seed)
+    rows = Blocks(input_ids, word_ids)
+    ours = [loss.item() for loss in pretraining.train(run, rows, order, lambda step: 1e-3, settings)]
+
+    bert, generator = model.build(shape, 0), torch.Generator()
+    optimizer = torch.optim.AdamW(bert.parameters(), lr=1e-3, weight_decay=settings.weight_decay, fused=False)
+    scheme, vocabulary = Scheme("span"), Vocabulary(300, 4, (0, 1, 2, 3, 4))
+    plain = []
+    for step in range(50):
+        generator.manual_seed(settings.seed * 1_000_003 + step)
+        chosen = order[step]
+        masked = pretraining.mask(input_ids[chosen], word_ids[chosen], scheme, vocabulary, generator)
+        loss = bert(masked.inputs, labels=masked.labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        plain.append(loss.item())
+    assert plain[-1] < plain[0]
+    assert ours == pytest.approx(plain, abs=1e-3)
+
+
 def test_the_same_seed_gives_the_same_model_and_another_does_not(blocks):
     one, same, other = (
         weights_of(next(pretrain(model.build(TINY, 0), blocks, settings, (5 * STEP,))).model)
@@ -181,7 +220,162 @@ def test_a_loss_that_is_no_number_stops_the_run(blocks):
         list(pretrain(broken, blocks, RUN, (5 * STEP,)))
 
 
-def test_bfloat16_learns_too(blocks):
-    (checkpoint,) = pretrain(model.build(TINY, 0), blocks, RUN, (60 * STEP,), dtype="bfloat16")
+def test_a_gpu_without_room_is_named_with_the_remedy(monkeypatch, blocks):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(pretraining, "masked_lm_loss", full)
+    with pytest.raises(MemoryError, match="a batch of 8 rows .* choose a smaller batch_size"):
+        list(pretrain(model.build(TINY, 0), blocks, RUN, (5 * STEP,)))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_low_precision_learns_too(blocks, dtype):
+    (checkpoint,) = pretrain(model.build(TINY, 0), blocks, RUN, (60 * STEP,), dtype=dtype)
     assert checkpoint.losses[-1][1] < checkpoint.losses[0][1]
     assert {parameter.dtype for parameter in checkpoint.model.parameters()} == {torch.float32}
+
+
+# Nothing lost: rows, masks and the learning rate follow from the step's number, the rest is in the state
+
+BUDGETS = (20 * STEP, 40 * STEP)
+LONG_RUN = replace(RUN, strategy="span", warmup=0.05)
+
+
+def run_to_the_end(blocks, folder=None, dtype="float32", **options) -> list:
+    made = pretrain(model.build(TINY, 0), blocks, LONG_RUN, BUDGETS, dtype=dtype, folder=folder, **options)
+    return [(weights_of(checkpoint.model), checkpoint.tokens_seen, checkpoint.losses) for checkpoint in made]
+
+
+def assert_same(one: list, other: list) -> None:
+    assert len(one) == len(other) == len(BUDGETS)
+    for (weights, tokens, losses), (other_weights, other_tokens, other_losses) in zip(
+        one, other, strict=True
+    ):
+        assert torch.equal(weights, other_weights) and tokens == other_tokens and losses == other_losses
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(blocks) -> list:
+    return run_to_the_end(blocks)
+
+
+# 15 steps of the trunk, 5 of the first branch, 15 more of the trunk, 10 of the second branch.
+@pytest.mark.parametrize("stop_after", [1, 7, 14, 15, 16, 20, 21, 30, 35, 36, 45])
+def test_an_interrupted_run_goes_on_bit_by_bit(blocks, uninterrupted, tmp_path, stop_after):
+    steps = 0
+
+    def stop(_):
+        nonlocal steps
+        steps += 1
+        if steps == stop_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_to_the_end(blocks, tmp_path, progress=stop)
+    left = []
+    assert_same(run_to_the_end(blocks, tmp_path, progress=left.append), uninterrupted)
+    assert len(left) == 45 - stop_after  # no step is taken twice
+
+
+def test_a_run_can_be_interrupted_at_every_step(blocks, uninterrupted, tmp_path):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    for _ in range(45):
+        with pytest.raises(KeyboardInterrupt):
+            run_to_the_end(blocks, tmp_path, progress=stop)
+    assert_same(run_to_the_end(blocks, tmp_path), uninterrupted)
+
+
+def test_loss_scaling_goes_on_too(blocks, tmp_path):
+    whole = run_to_the_end(blocks, dtype="float16")
+    ticks = []
+    with pytest.raises(KeyboardInterrupt):
+        run_to_the_end(
+            blocks, tmp_path, "float16", progress=lambda _: ticks.append(1) or len(ticks) < 11 or stop_here()
+        )
+    assert_same(run_to_the_end(blocks, tmp_path, "float16"), whole)
+
+
+def stop_here():
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_stops_at_the_end_of_a_step_and_keeps_the_state(blocks, uninterrupted, tmp_path, monkeypatch):
+    real, steps = pretraining.masked_lm_loss, []
+
+    def pressed_in_the_middle(*arguments):
+        steps.append(1)
+        if len(steps) == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "masked_lm_loss", pressed_in_the_middle)
+        with pytest.raises(KeyboardInterrupt):
+            run_to_the_end(blocks, tmp_path)
+    (state,) = tmp_path.iterdir()
+    assert state.name.startswith("trunk-000000012-")
+    assert_same(run_to_the_end(blocks, tmp_path), uninterrupted)
+
+
+def train_slowly(folder, seconds_per_step: float) -> None:
+    """In a process of its own: a run that keeps its state after every step that it may."""
+    torch.set_num_threads(1)
+    run_to_the_end(
+        counting_rows(), folder, seconds_between_states=0, progress=lambda _: time.sleep(seconds_per_step)
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_that_is_killed_at_random_moments_goes_on_bit_by_bit(
+    uninterrupted, tmp_path, seed, monkeypatch
+):
+    monkeypatch.setattr(pretraining, "LOSSES_AT_ONCE", 20)
+    chance, context = random.Random(seed), multiprocessing.get_context("fork")
+    kills = 0
+    for _ in range(4):
+        process = context.Process(target=train_slowly, args=(tmp_path, 0.01))
+        process.start()
+        process.join(chance.uniform(0.05, 0.4))
+        kills += process.is_alive()
+        process.kill()
+        process.join()
+    assert kills >= 2
+    assert_same(run_to_the_end(counting_rows(), tmp_path), uninterrupted)
+
+
+def test_a_damaged_state_costs_only_the_steps_since_the_one_before(blocks, uninterrupted, tmp_path):
+    ticks = []
+    with pytest.raises(KeyboardInterrupt):
+        run_to_the_end(blocks, tmp_path, progress=lambda _: ticks.append(1) or len(ticks) < 42 or stop_here())
+    for file in tmp_path.iterdir():
+        data = bytearray(file.read_bytes())
+        data[-5] ^= 1
+        file.write_bytes(data)
+    assert_same(run_to_the_end(blocks, tmp_path), uninterrupted)  # here all are damaged: from the start
+
+
+def test_a_full_disk_stops_the_run_and_earlier_states_stay(blocks, uninterrupted, tmp_path, monkeypatch):
+    real, writes = os.replace, []
+
+    def full_at_the_second(source, target):
+        writes.append(target)
+        if len(writes) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.os, "replace", full_at_the_second)
+        with pytest.raises(CheckpointError, match="Make room"):
+            run_to_the_end(blocks, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert_same(run_to_the_end(blocks, tmp_path), uninterrupted)
+
+
+def test_a_loss_that_is_no_number_leaves_the_states_before_it(blocks, tmp_path):
+    endless = replace(LONG_RUN, learning_rate=float("inf"))
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        list(pretrain(model.build(TINY, 0), blocks, endless, BUDGETS, folder=tmp_path))
+    assert list(tmp_path.iterdir()) == []
