@@ -69,6 +69,47 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
     return paths
 
 
+# --- speed -----------------------------------------------------------------------------------------
+
+
+@plt.rc_context(LOOK)
+def levers(table: pd.DataFrame) -> Figure:
+    """Tokens per second after each lever, from top to bottom; levers that were not kept are hatched.
+
+    Args:
+        table: a row per lever in the order of trying, with "name", "low", "median" and "high" (tokens per
+            second: 10th percentile, median and 90th), and "kept".
+    """
+    figure, axes = plt.subplots(figsize=(7.2, 0.8 + 0.36 * len(table)))
+    places = -np.arange(len(table))
+    for kept, look in (
+        (True, {"color": "#0072B2"}),
+        (False, {"color": "white", "edgecolor": GREY, "hatch": "///"}),
+    ):
+        rows = (table["kept"] == kept).to_numpy()
+        label = "kept, on top of those above" if kept else "tried on top of all that were kept, not kept"
+        axes.barh(places[rows], table["median"][rows] / 1000, height=0.62, label=label, **look)
+    errors = np.array([table["median"] - table["low"], table["high"] - table["median"]]) / 1000
+    axes.errorbar(table["median"] / 1000, places, xerr=errors, fmt="none", ecolor="black", capsize=3)
+    for place, row in zip(places, table.itertuples(), strict=True):
+        axes.annotate(
+            f"{row.median / 1000:.0f}",
+            (row.high / 1000, place),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_yticks(places, table["name"])
+    axes.set(
+        xlabel="thousand tokens per second (bar: median; whisker: 10th to 90th percentile)", xlim=(0, None)
+    )
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.4, 1), fontsize=9)
+    return figure
+
+
 # --- F1 by entity length ---------------------------------------------------------------------------
 
 

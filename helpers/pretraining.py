@@ -101,6 +101,21 @@ def row_order(rows: int, steps: int, batch_size: int, seed: int) -> torch.Tensor
     return order[: steps * batch_size].view(steps, batch_size)
 
 
+def row_length(tokens_seen: int, settings: PretrainingSettings, length: int) -> int:
+    """How long the rows of a step are: short at first, as in BERT's own recipe (Devlin et al. 2019, A.2)."""
+    return next((short for until, short in settings.short_rows if tokens_seen < until), length)
+
+
+def cut(rows: torch.Tensor, length: int) -> torch.Tensor:
+    """Cuts `[batch, columns]` into `[batch * columns / length, length]`, each starting with the row's first.
+
+    So a cut row of ids starts with [CLS] too, in the place of the first piece of its part.
+    """
+    parts = rows.unflatten(1, (-1, length)).clone()  # [batch, parts, length]
+    parts[:, :, 0] = rows[:, :1]
+    return parts.flatten(0, 1)
+
+
 def learning_rate(step: int, steps: int, settings: PretrainingSettings, warmup: int) -> float:
     """Straight up over `warmup` steps, constant, and straight down to 0 over the last `settings.cooldown`."""
     left = (steps - step) / max(1, settings.cooldown * steps)
@@ -128,10 +143,13 @@ def train(
     scheme = Scheme(settings.strategy, mask_rate=settings.mask_rate, p=settings.p)
     vocabulary = Vocabulary(model.config.vocab_size, MASK_ID, SPECIAL_IDS)
     generator = torch.Generator(model.device)
+    tokens_per_step = order.shape[1] * blocks.input_ids.shape[1]
     for step in range(run.step, len(order)):
         generator.manual_seed(_mask_seed(settings.seed, step, group.rank))
         rows = order[step, group.rank :: group.size].to(model.device)
-        masked = mask(blocks.input_ids[rows], blocks.word_ids[rows], scheme, vocabulary, generator)
+        length = row_length(step * tokens_per_step, settings, blocks.input_ids.shape[1])
+        input_ids, word_ids = cut(blocks.input_ids[rows], length), cut(blocks.word_ids[rows], length)
+        masked = mask(input_ids, word_ids, scheme, vocabulary, generator)
         with precision(dtype, model.device):
             loss = masked_lm_loss(model, masked.inputs, masked.positions, masked.labels)
         scaler.scale(loss).backward()
@@ -188,13 +206,21 @@ def pretrain(
         group: the processes that train this model together; each takes its share of every batch.
 
     Raises:
+        ValueError: short rows that full ones cannot be cut into.
         FloatingPointError: the loss is no longer a number.
         MemoryError: the GPU's memory does not hold a batch.
         CheckpointError: the disk is full.
         KeyboardInterrupt: Ctrl-C; at the end of a step, after the state was kept.
     """
+    length = blocks.input_ids.shape[1]
+    ends = [until for until, _ in settings.short_rows]
+    if ends != sorted(ends) or any(short < 3 or length % short for _, short in settings.short_rows):
+        raise ValueError(
+            f"short_rows={settings.short_rows}: give rising numbers of tokens, each with a row length that "
+            f"divides {length} and leaves room for text"
+        )
     keep_freed_memory()
-    tokens_per_step = settings.batch_size * blocks.input_ids.shape[1]
+    tokens_per_step = settings.batch_size * length
     steps_of = [max(2, round(budget / tokens_per_step)) for budget in budgets]
     order = row_order(len(blocks.input_ids), steps_of[-1], settings.batch_size, settings.seed)
     warmup = max(1, round(settings.warmup * steps_of[-1]))

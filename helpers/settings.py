@@ -49,6 +49,7 @@ class PretrainingSettings:
     mask_rate: float = 0.15
     p: float = 0.2  # of the geometric span length
     batch_size: int = 32  # rows
+    short_rows: tuple[tuple[int, int], ...] = ()  # (until so many tokens, rows of so many tokens)
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup: float = 0.05  # share of the longest budget

@@ -72,6 +72,35 @@ def test_row_order_takes_all_rows_once_before_any_comes_again():
     assert torch.equal(row_order(10, 20, 4, 0)[:9], order)  # a longer run starts the same
 
 
+def test_short_rows_come_first_and_all_begin_alike(blocks):
+    settings = replace(RUN, short_rows=((100, 4), (300, 8)))
+    assert [pretraining.row_length(tokens, settings, 16) for tokens in (0, 99, 100, 299, 300, 9_999)] == [
+        *(4, 4, 8, 8, 16, 16)
+    ]
+    assert pretraining.row_length(0, RUN, 16) == 16
+    row = torch.arange(16)[None] + 100
+    assert pretraining.cut(row, 8).tolist() == [
+        [100, 101, 102, 103, 104, 105, 106, 107],
+        [100, 109, 110, 111, 112, 113, 114, 115],
+    ]
+    two = pretraining.cut(blocks.input_ids[:2], 4)
+    assert two.shape == (8, 4) and two[:, 0].eq(2).all()
+    assert torch.equal(two[[1, 5], 1:], blocks.input_ids[:2, 5:8])
+    assert torch.equal(pretraining.cut(blocks.word_ids[:2], 16), blocks.word_ids[:2])
+
+
+def test_a_run_sees_short_rows_until_they_end(monkeypatch, blocks):
+    settings = replace(RUN, short_rows=((3 * STEP, 4), (5 * STEP, 8)))
+    shapes = [tuple(rows.shape) for _, rows, _ in seen_rows(monkeypatch, blocks, settings)]
+    assert shapes == [(32, 4)] * 3 + [(16, 8)] * 2 + [(8, 16)] * 5
+
+
+@pytest.mark.parametrize("short_rows", [((100, 5),), ((100, 2),), ((200, 8), (100, 4)), ((100, 32),)])
+def test_short_rows_that_do_not_fit_are_refused(blocks, short_rows):
+    with pytest.raises(ValueError, match="short_rows"):
+        list(pretrain(model.build(TINY, 0), blocks, replace(RUN, short_rows=short_rows), (5 * STEP,)))
+
+
 # Runs
 
 
