@@ -20,7 +20,7 @@ def finetune(
     """Trains encoder and a new tag layer on labelled sentences, for a fixed number of steps.
 
     The recipe is BERT's (Devlin et al. 2019, section 5.3): cross entropy on the first piece of each word.
-    Rows are taken in random order, all once before any comes again. A row is a sentence, or a window of one.
+    A row is a sentence, or a window of one.
 
     Args:
         pretrained: its weights are copied, not changed.
@@ -34,15 +34,11 @@ def finetune(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     warmup = max(1, round(settings.warmup * settings.steps))
-    generator = torch.Generator().manual_seed(settings.seed)
-    rows = len(windows.input_ids)
-    passes = -(-settings.steps * settings.batch_size // rows)
-    order = torch.cat([torch.randperm(rows, generator=generator) for _ in range(passes)])
+    lengths = windows.attention_mask.sum(1)  # [rows]
     model.train()
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)  # dropout
-        for step in range(settings.steps):
-            batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+        for step, batch in enumerate(batches(lengths, settings)):
             with precision(dtype, model.device):
                 logits, positions = _scores(model, windows, batch, windows.labels != -100)
             labels = windows.labels[batch].gather(1, positions).to(model.device)  # [batch, words]
@@ -53,6 +49,26 @@ def finetune(
             optimizer.step()
             optimizer.zero_grad()
     return model.eval()
+
+
+def batches(lengths: torch.Tensor, settings: FinetuningSettings) -> list[torch.Tensor]:
+    """The rows of each step: all in random order, then all again; the seed decides it.
+
+    Rows of every four batches are dealt out by length, so that less of a batch is padding (Khomenko et al.
+    2016, "Accelerating recurrent neural network training using sequence bucketing").
+
+    Args:
+        lengths: pieces of each row, `[rows]`.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    taken = settings.steps * settings.batch_size
+    passes = -(-taken // len(lengths))
+    order = torch.cat([torch.randperm(len(lengths), generator=generator) for _ in range(passes)])[:taken]
+    made = []
+    for pool in order.split(4 * settings.batch_size):
+        by_length = pool[lengths[pool].argsort(stable=True)].split(settings.batch_size)
+        made += [by_length[i] for i in torch.randperm(len(by_length), generator=generator)]
+    return made
 
 
 @torch.inference_mode()

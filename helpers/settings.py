@@ -49,8 +49,8 @@ class PretrainingSettings:
     mask_rate: float = 0.15
     p: float = 0.2  # of the geometric span length
     batch_size: int = 32  # rows
-    short_rows: tuple[tuple[int, int], ...] = ()  # (until so many tokens, rows of so many tokens)
-    learning_rate: float = 1e-3
+    short_rows: tuple[tuple[int, int], ...] = ((400_000, 16), (800_000, 32))  # (until so many tokens, length)
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
     warmup: float = 0.05  # share of the longest budget
     cooldown: float = 0.15  # share of this budget's tokens at its end
@@ -61,7 +61,7 @@ class PretrainingSettings:
 class FinetuningSettings:
     """One fine-tuning run: a fixed number of steps, so that more sentences do not mean more updates."""
 
-    steps: int = 200
+    steps: int = 150
     batch_size: int = 16  # rows: sentences, or windows of long ones
     learning_rate: float = 2e-3
     warmup: float = 0.1
@@ -104,9 +104,10 @@ SCALES = {
         vocabulary_size_of_real_text=1_500,
         world=WorldSettings(sentences=1_500, train=60, dev=40, test=80),
         model=ModelSettings(vocabulary_size=800, hidden_size=32),
+        pretraining=PretrainingSettings(short_rows=((4_096, 16), (8_192, 32)), learning_rate=1e-3),
         finetuning=FinetuningSettings(steps=100, learning_rate=5e-3),  # so small a model needs a higher rate
     ),
-    "laptop": Scale(name="laptop", replicates=8, minutes=15, tokens=(1_500_000, 4_500_000)),
+    "laptop": Scale(name="laptop", replicates=8, minutes=15, tokens=(1_000_000, 3_000_000)),
     "gpu": Scale(
         name="gpu",
         replicates=20,

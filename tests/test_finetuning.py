@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers import model
-from helpers.finetuning import finetune, predict
+from helpers.finetuning import batches, finetune, predict
 from helpers.settings import FinetuningSettings, ModelSettings
 from helpers.tokenization import Windows
 
@@ -53,6 +53,22 @@ def test_it_learns_a_task(tagger, windows):
     assert most_frequent < 0.6
     assert right > 0.95
     assert not tagger.training and tagger.config.id2label == dict(enumerate(TAGS))
+
+
+def test_batches_take_all_rows_in_turn_and_put_like_lengths_together():
+    lengths = torch.randint(5, 60, (100,), generator=torch.Generator().manual_seed(3))
+    settings = replace(RUN, steps=26, batch_size=8)  # 208 rows: all of them twice, and 8 more
+    made = batches(lengths, settings)
+    assert [len(batch) for batch in made] == [8] * 26
+    seen = torch.cat(made).bincount(minlength=100)
+    assert seen.min() == 2 and seen.max() == 3
+    padding = sum(int((lengths[batch].max() - lengths[batch]).sum()) for batch in made)
+    in_any_order = torch.cat(made)[torch.randperm(208, generator=torch.Generator().manual_seed(4))].split(8)
+    assert padding < 0.6 * sum(int((lengths[batch].max() - lengths[batch]).sum()) for batch in in_any_order)
+    means = [lengths[batch].float().mean() for batch in made]
+    assert sorted(means[:4]) != means[:4] or sorted(means[4:8]) != means[4:8]  # not always short before long
+    assert all(map(torch.equal, made, batches(lengths, settings)))
+    assert not torch.equal(torch.cat(made), torch.cat(batches(lengths, replace(settings, seed=9))))
 
 
 def test_the_source_is_not_changed(pretrained, windows):

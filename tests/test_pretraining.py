@@ -21,7 +21,7 @@ from helpers.settings import ModelSettings, PretrainingSettings
 from helpers.tokenization import Blocks
 
 TINY = ModelSettings(vocabulary_size=30, length=16, hidden_size=16, layers=1, heads=2)
-RUN = PretrainingSettings(batch_size=8, learning_rate=3e-3, warmup=0.1, cooldown=0.25, seed=7)
+RUN = PretrainingSettings(batch_size=8, short_rows=(), learning_rate=3e-3, warmup=0.1, cooldown=0.25, seed=7)
 STEP = 8 * 16  # tokens
 
 

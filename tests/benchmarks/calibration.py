@@ -14,13 +14,16 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from helpers import finetuning, model, pretraining, settings, tokenization, world
 from helpers.scoring import f1_by_length
 
+LENGTHS = ("1", "2", "3", "4", "5+", "all")
 TAGS = ["O", *(f"{prefix}-{kind}" for kind in world.TYPES for prefix in "BI")]
 
 
@@ -31,10 +34,14 @@ def varied(scale: settings.Scale, change: str) -> settings.Scale:
         return varied(varied(scale, first), rest)
     name, value = change.split("=")
     part, _, field = name.rpartition(".")
-    value = json.loads(value)
+    value = _frozen(json.loads(value))
     if part:
         return replace(scale, **{part: replace(getattr(scale, part), **{field: value})})
-    return replace(scale, **{field: tuple(value) if isinstance(value, list) else value})
+    return replace(scale, **{field: value})
+
+
+def _frozen(value):
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def measure(task: tuple) -> list[dict]:
@@ -98,6 +105,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--dtype", default="bfloat16", choices=["float32", "bfloat16"])
     parser.add_argument("--loss-only", action="store_true")
+    parser.add_argument("--csv", type=Path, help="also written here, a line per seed")
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -117,8 +125,14 @@ def main() -> None:
     print(f"{'change':38} {'arm':10} {'tokens':>9} {'lab.':>4} {'loss':>5}   F1 by length 1 2 3 4 5+ and all")
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         running = [(task, pool.submit(measure, task)) for task in tasks]
+        table = []
         for _, group in itertools.groupby(running, lambda pair: (pair[0][0], pair[0][2])):  # change, arm
-            show(list(itertools.chain.from_iterable(future.result() for _, future in group)))
+            rows = list(itertools.chain.from_iterable(future.result() for _, future in group))
+            show(rows)
+            table += [{**row, **dict(zip(LENGTHS, row["f1"], strict=True))} for row in rows]
+    if options.csv:
+        columns = ["change", "arm", "seed", "tokens", "sentences", "loss", *LENGTHS]
+        pd.DataFrame(table)[columns].dropna(axis="columns").round(3).to_csv(options.csv, index=False)
 
 
 def show(rows: list[dict]) -> None:
