@@ -101,7 +101,7 @@ def levers(table: pd.DataFrame) -> Figure:
         )
     axes.set_yticks(places, table["name"])
     axes.set(
-        xlabel="thousand tokens per second (bar: median; whisker: 10th to 90th percentile)", xlim=(0, None)
+        xlabel="thousand tokens per second\n(bar: median; whisker: 10th to 90th percentile)", xlim=(0, None)
     )
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")

@@ -218,3 +218,25 @@ def test_save_writes_the_same_bytes_twice(table, tmp_path):
     again = figures.save(figures.f1_by_entity_length(table), tmp_path / "again")
     assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in again]
     assert plt.get_fignums() == []
+
+
+def test_levers_are_bars_at_their_medians_and_differ_without_colour():
+    table = pd.DataFrame(
+        {
+            "name": ["plain loop", "no dropout", "compiled"],
+            "low": [9e3, 18e3, 19e3],
+            "median": [10e3, 20e3, 21e3],
+            "high": [12e3, 21e3, 30e3],
+            "kept": [True, True, False],
+        }
+    )
+    figure = figures.levers(table)
+    axes = figure.axes[0]
+    assert sorted(bar.get_width() for bar in axes.patches) == [10, 20, 21]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(table["name"])
+    assert axes.get_yticks()[0] > axes.get_yticks()[-1]  # from top to bottom
+    assert {bar.get_hatch() for bar in axes.patches} == {None, "///"}
+    assert {text.get_text() for text in axes.texts} == {"10", "20", "21"}  # the values, at the bars
+    assert "tokens per second" in axes.get_xlabel() and len(axes.get_legend().get_texts()) == 2
+    low, high = axes.lines[-1].get_xdata(), axes.lines[0].get_xdata()
+    assert {*low, *high} == {9, 18, 19, 12, 21, 30}
