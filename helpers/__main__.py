@@ -1,11 +1,12 @@
-"""The command line: python -m helpers run | plan | report | notebooks | address."""
+"""The command line: python -m helpers run | plan | report | pretrain | notebooks | address."""
 
 import argparse
+import errno
 import hashlib
 import math
 import os
 import sys
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,23 +25,41 @@ class InputError(ValueError):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0 done, 1 a notebook failed, 2 bad input, 130 interrupted."""
+    """Runs one command; returns its exit code: 0 done, 1 something failed, 2 bad input, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (notebooks.NotebookError, FloatingPointError) as error:
-        print(f"\n{error}\n{CONTINUES}", file=sys.stderr)
-        return 1
-    except BrokenProcessPool:
-        print(f"\nA process that trained was killed, mostly for want of memory. {CONTINUES}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print(f"\nInterrupted. {CONTINUES}", file=sys.stderr)
         return 130
+    except Exception as error:
+        said = _said(error)
+        if not said:
+            raise
+        print(f"\n{said}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _said(error: Exception) -> str:
+    """What to say of an error that is no defect of the program, and what to do; nothing of any other."""
+    if isinstance(error, BrokenExecutor):  # says itself how it goes on
+        return str(error)
+    if isinstance(error, notebooks.NotebookError | FloatingPointError):
+        return f"{error}\n{CONTINUES}"
+    if isinstance(error, MemoryError):
+        said = str(error) or "no memory is left: end other programs, or choose a smaller --scale"
+        return f"{said}.\n{CONTINUES}"
+    # The libraries in Rust (safetensors, tokenizers) have errors of their own for a full disk.
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "(os error 28)" in str(error):
+        return f"The disk is full: {error}. Make room there.\n{CONTINUES}"
+
+    from helpers.checkpoints import CheckpointError
+
+    return str(error) if isinstance(error, CheckpointError) else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         ("run", run, [what, much]),
         ("plan", plan, [what, much]),
         ("report", report, [what]),
+        ("pretrain", pretrain, [what]),
         ("notebooks", commit_notebooks, []),
         ("address", address, []),
     ):
@@ -69,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, parents=parents, help=about, description=about).set_defaults(
             command=command
         )
+    large = commands.choices["pretrain"]
+    large.add_argument("--arm", choices=("token", "whole_word", "span"), required=True)
+    large.add_argument("--tokens", type=_positive(int), metavar="N", required=True, help="to train on")
+    large.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
+    large.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the faster one")
     commands.choices["notebooks"].add_argument(
         "names", nargs="*", metavar="NN", help="only these, such as 03"
     )
@@ -193,6 +218,19 @@ def _report(chosen: Settings, table) -> Path:
         notes=experiment.replicate(chosen).corpus.notes,
         pages=sorted((chosen.out / "notebooks").glob("*.html")),
     )
+
+
+def pretrain(options: argparse.Namespace) -> None:
+    """One model, on one process or on all that torchrun starts: torchrun … -m helpers pretrain …"""
+    from helpers import distributed
+
+    chosen = _settings(options)
+    try:
+        folder = distributed.pretrain(chosen, options.arm, options.tokens, options.seed, options.dtype)
+    except ValueError as error:
+        raise InputError(error) from error
+    if os.environ.get("RANK", "0") == "0":
+        print(f"Model, tokenizer and history.csv: {folder}")
 
 
 def commit_notebooks(options: argparse.Namespace) -> None:

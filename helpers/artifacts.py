@@ -33,16 +33,18 @@ def source_hash(*modules: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def build(kind: str, key: object, make: Callable[[Path], None]) -> Path:
+def build(kind: str, key: object, make: Callable[[Path], None], *, resumable: bool = False) -> Path:
     """The folder with the result for `key`; `make(folder)` fills it if it is not there.
 
     It is made in a folder that ends in ".part" and renamed when it is whole, with a manifest of checksums. A
     lock lets two notebooks want the same result at once: one makes it, the other waits. A folder whose files
-    do not match their checksums is made again, and what a killed process left half-made is thrown away.
+    do not match their checksums is made again.
 
     Args:
         kind: first part of the folder's name.
         key: anything that decides the result: dataclasses, strings, numbers, tuples, dictionaries.
+        resumable: what an attempt that failed or was killed left in its folder is handed to `make` again,
+            which goes on from there; otherwise it is thrown away.
     """
     folder = _folder(kind, key)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -51,14 +53,16 @@ def build(kind: str, key: object, make: Callable[[Path], None]) -> Path:
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         part = folder.with_name(f"{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
+        if not resumable:
+            shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(exist_ok=True)
         try:
             make(part)
             (part / MANIFEST).write_text(json.dumps(_checksums(part), indent=1), encoding="utf-8")
             os.replace(part, folder)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            if not resumable:
+                shutil.rmtree(part, ignore_errors=True)
     return folder
 
 

@@ -8,36 +8,51 @@ interrupted and goes on where it was.
 
 import hashlib
 import json
+import math
 import os
+import shutil
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
-from transformers import AutoModelForMaskedLM, AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    BertForMaskedLM,
+    BertForTokenClassification,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils.logging import disable_progress_bar
 
 from helpers import artifacts, corpora, model, scoring, tokenization
 from helpers.finetuning import finetune, predict
 from helpers.pretraining import pretrain
-from helpers.settings import ROOT, PretrainingSettings, Settings
+from helpers.settings import ROOT, FinetuningSettings, PretrainingSettings, Settings
 
 REFERENCE = ROOT / "data" / "reference" / "results.csv"
 TEXT_COLUMNS = ("corpus", "arm", "type", "novelty", "length")  # of the results table; the others are numbers
 PREPARING = ("world", "corpora", "tokenization")  # modules that decide what a replicate is
 TRAINING = (*PREPARING, "masking", "model", "pretraining")
 SCORING = (*TRAINING, "finetuning", "scoring", "experiment")
-NOTEBOOK_MINUTES = {"smoke": 1.5, "laptop": 4.5, "gpu": 4.5}  # of a run's minutes; for gpu a guess
+NOTEBOOK_MINUTES = {"smoke": 1.5, "laptop": 3.0, "gpu": 4.5}  # of a run's minutes; for gpu a guess
 MOST_WORKERS = 4  # a worker holds 0.7 GB, and a run should fit into 4 GB
+SECONDS_TO_STOP = 15  # for a worker that is asked to stop; a fine-tuning run is not cut short
+SUBMISSIONS = 3  # of a run to an executor, before it counts as lost
 
 disable_progress_bar()  # loading a tiny model takes milliseconds, and its bar would break ours
 
@@ -226,7 +241,7 @@ def _measure(
     what is trained in another.
     """
     scale = settings.scale
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device()
     workers = 1 if device == "cuda" else min(os.cpu_count() or 1, MOST_WORKERS)
     started = time.perf_counter()
     first = replicate(settings)
@@ -243,14 +258,11 @@ def _measure(
     speeds = {dtype: _training_speed(bert, first, run, dtype) for dtype in dtypes}
     dtype = max(speeds, key=speeds.get)
     labelled = first.labelled(scale.core_sentences)
-    sample = tokenization.Windows(*(tensor[:256] for tensor in vars(first.test).values()))
-    finetune(bert, labelled, first.tags, replace(scale.finetuning, steps=2), dtype)
+    finetuning, tagger = _finetuning_seconds(bert, first, labelled, scale.finetuning, dtype)
+    test = first.test  # encoded here: a worker does it once for all its runs
     started = time.perf_counter()
-    tagger = finetune(bert, labelled, first.tags, replace(scale.finetuning, steps=8), dtype)
-    finetuning = (time.perf_counter() - started) * scale.finetuning.steps / 8
-    started = time.perf_counter()
-    predict(tagger, sample, dtype)
-    finetuning += (time.perf_counter() - started) * len(first.test.input_ids) / len(sample.input_ids)
+    predict(tagger, test, dtype)
+    finetuning += time.perf_counter() - started
     torch.set_num_threads(threads)
 
     sizes = tuple(n for n in scale.labelled_sentences if n <= len(first.corpus.splits["train"]))
@@ -303,6 +315,27 @@ def _training_speed(bert: BertForMaskedLM, of: Replicate, run: PretrainingSettin
         )
     )
     return 4 * tokens / (ticks[-1] - ticks[1])
+
+
+def _finetuning_seconds(
+    bert: BertForMaskedLM,
+    of: Replicate,
+    labelled: tokenization.Windows,
+    recipe: FinetuningSettings,
+    dtype: str,
+) -> tuple[float, BertForTokenClassification]:
+    """What a run will take, from a very short one and a short one, and the tagger of the latter."""
+    seconds = {}
+    for steps in (2, 2, 14):  # the first one warms up
+        started = time.perf_counter()
+        tagger = finetune(bert, labelled, of.tags, replace(recipe, steps=steps), dtype)
+        seconds[steps] = time.perf_counter() - started
+    per_step = (seconds[14] - seconds[2]) / 12
+    return seconds[2] + (recipe.steps - 2) * max(per_step, 0), tagger
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _threads(workers: int) -> int:
@@ -370,30 +403,55 @@ def _pretrained(
         of = replicate(settings, number)
         bert = _new_model(settings, of).to(plan.device)
         run = replace(settings.scale.pretraining, strategy=arm, seed=of.seed)
-        ticks = [time.perf_counter()]
+        states = folder / "states"  # of an attempt that was stopped, from which training goes on
+        timer = _Timer(states / "seconds.json")
 
         def step(tokens: int) -> None:
-            ticks.append(time.perf_counter())
+            timer.tick()
             progress(tokens)
 
         for checkpoint in pretrain(
-            bert, of.blocks, run, settings.scale.tokens, dtype=plan.dtype, progress=step
+            bert, of.blocks, run, settings.scale.tokens, dtype=plan.dtype, progress=step, folder=states
         ):
             place = folder / str(checkpoint.tokens_seen)
             checkpoint.model.save_pretrained(place)
             of.tokenizer.save_pretrained(place)
             history = pd.DataFrame(checkpoint.losses, columns=["tokens_seen", "loss"])
             history.to_csv(place / "history.csv", index=False)
-        seconds = pd.Series(ticks).diff().median()
-        cost = {
-            "arm": arm,
-            "replicate": of.seed,
-            "seconds_per_step": seconds,
-            "seconds": ticks[-1] - ticks[0],
-        }
+        cost = {"arm": arm, "replicate": of.seed, **timer.spent()}
         pd.DataFrame([cost]).to_csv(folder / "cost.csv", index=False)
+        shutil.rmtree(states)
 
-    return artifacts.build("pretrained", _key(settings, arm, number, TRAINING, plan.dtype), make)
+    key = _key(settings, arm, number, TRAINING, plan.dtype)
+    return artifacts.build("pretrained", key, make, resumable=True)
+
+
+class _Timer:
+    """What a pre-training run takes, over all its attempts; the pauses between them do not count.
+
+    Every few seconds it is noted in a file, which the next attempt reads. A kill loses what came after the
+    last note; steps that have to be taken again after it count again, since the machine did take them.
+    """
+
+    def __init__(self, file: Path):
+        self.file = file
+        self.before = json.loads(file.read_text()) if file.exists() else {"seconds": 0.0}
+        self.ticks = [time.perf_counter()]
+        self.noted = -math.inf  # the first step is noted, so that there is never no time of a step
+
+    def tick(self) -> None:
+        """To be called after each step."""
+        self.ticks.append(time.perf_counter())
+        if self.ticks[-1] - self.noted > 5:
+            self.noted = self.ticks[-1]
+            artifacts.write(self.file, json.dumps(self.spent()))
+
+    def spent(self) -> dict[str, float]:
+        """`seconds_per_step`: median over the steps of the last attempt that took any; `seconds`: of all."""
+        seconds = self.before["seconds"] + self.ticks[-1] - self.ticks[0]
+        if len(self.ticks) == 1:
+            return {**self.before, "seconds": seconds}
+        return {"seconds_per_step": float(np.median(np.diff(self.ticks))), "seconds": seconds}
 
 
 def pretrained(settings: Settings, arm: str, number: int = 0, tokens: int | None = None) -> Path:
@@ -486,12 +544,24 @@ def _finetuning_tokens(settings: Settings) -> int:
 
 # --- the grid --------------------------------------------------------------------------------------
 
-_done = None  # in a worker: the counter that it shares with the process that shows the progress bar
+KILLED = "A process that trained was killed, mostly for want of memory."
+_done = _stop = None  # in a worker: what it shares with the process that shows the progress bar
 
 
-def _start_worker(done, threads: int) -> None:
-    global _done
-    _done = done
+class WorkersLost(BrokenExecutor):
+    """Runs whose processes were killed or whose machines went away; the message names them."""
+
+    def __init__(self, tasks: Sequence[tuple[str, int]], reason: str = KILLED):
+        runs = ", ".join(f"{arm} of replicate {number}" for arm, number in tasks)
+        super().__init__(
+            f"{reason} Not finished: {runs}. What is finished is kept: the same command goes on from there."
+        )
+
+
+def _start_worker(done, stop, threads: int) -> None:
+    global _done, _stop
+    _done, _stop = done, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; `stop` is for these
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -506,19 +576,53 @@ def _work(settings: Settings, plan: Plan, arm: str, number: int) -> None:
     def progress(tokens: int) -> None:
         with _done.get_lock():
             _done.value += tokens
+        if _stop.value:
+            raise KeyboardInterrupt  # at the end of a step: its state is kept
 
+    progress(0)  # a run that was waiting does not start once the others stop
     _scores(settings, plan, arm, number, progress)
 
 
-def results(settings: Settings) -> pd.DataFrame:
+_alone = threading.Lock()
+
+
+def _work_elsewhere(settings: Settings, plan: Plan, arm: str, number: int) -> Exception | None:
+    """One arm of one replicate, wherever an executor runs it. An error of the run itself is returned.
+
+    So nothing that the executor raises is the run's own: it may go well on another try. RuntimeErrors are
+    among these: CUDA's, and submitit's when a time limit ends a job.
+    """
+    with _alone:  # weights and dropout are drawn from the one generator of a process, and dask has threads
+        try:
+            _scores(settings, replace(plan, device=_device()), arm, number, lambda tokens: None)
+        except RuntimeError:
+            raise
+        except Exception as error:
+            error.add_note(traceback.format_exc())  # a traceback itself does not travel
+            return error
+
+
+def results(settings: Settings, executor: Any = None) -> pd.DataFrame:
     """The results table of the plan, `settings.out/results.csv`; runs what is missing, with a progress bar.
 
-    Can be interrupted at any time: a finished arm of a replicate is kept. Beside the table stands
-    `costs.csv`: seconds per step of each pre-training run.
+    Can be interrupted at any time: a finished arm of a replicate is kept, and one that is not goes on from
+    its last state. Beside the table stands `costs.csv`: seconds per step of each pre-training run.
+
+    Args:
+        executor: runs each arm of each replicate elsewhere: anything whose `submit(function, *arguments)`
+            gives an object with `done()` and `result()`, such as submitit's `AutoExecutor`, dask's
+            `Client.get_executor()` or a pool of `concurrent.futures`. Its processes have to see the project's
+            folder, the corpus and the text at the same paths, on a file system with locks: artifacts are
+            shared through it. The precision is the plan's, which is measured here; the device is the
+            worker's own. Processes of this machine if left out.
 
     Returns:
         One row per corpus, arm, replicate (its seed), mask rate, tokens seen, number of labelled sentences,
         labelled subset, type, novelty and length bucket, with gold, predicted and correct counts.
+
+    Raises:
+        WorkersLost: processes were killed; with an executor, again and again.
+        FloatingPointError, MemoryError, CheckpointError: see `pretraining.pretrain`.
     """
     chosen = plan(settings)
     tasks = [(arm, number) for number in range(chosen.replicates) for arm in reversed(chosen.arms)]
@@ -526,7 +630,7 @@ def results(settings: Settings) -> pd.DataFrame:
         task for task in tasks if not artifacts.exists("scores", _key(settings, *task, SCORING, chosen.dtype))
     ]
     if missing:
-        _run(settings, chosen, missing)
+        _run(settings, chosen, missing, executor)
     folders = [_scores(settings, chosen, *task, lambda tokens: None) for task in tasks]
     table = pd.concat([read_table(folder / "scores.csv") for folder in folders])
     costs = [pd.read_csv(folder / "cost.csv") for folder in folders if (folder / "cost.csv").exists()]
@@ -536,37 +640,107 @@ def results(settings: Settings) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _run(settings: Settings, plan: Plan, tasks: list[tuple[str, int]]) -> None:
-    """Makes the scores of each (arm, replicate number), several side by side."""
-    finetuning = _finetuning_tokens(settings)
-    total = 0
-    for arm, number in tasks:
-        total += len(cells(settings, arm, plan.labelled_sentences)) * finetuning
-        key = _key(settings, arm, number, TRAINING, plan.dtype)
-        if arm != "none" and not artifacts.exists("pretrained", key):
-            total += _tokens_trained(settings)
+def _run(settings: Settings, plan: Plan, tasks: list[tuple[str, int]], executor: Any) -> None:
+    """Makes the scores of each (arm, replicate number): one after the other, side by side or elsewhere."""
+    sizes = {task: _size(settings, plan, *task) for task in tasks}
+    total = sum(sizes.values())
     with tqdm(total=total, unit=" tokens", unit_scale=True, desc=f"{len(tasks)} runs", smoothing=0.02) as bar:
-        if plan.workers == 1:
-            for arm, number in tasks:
-                _scores(settings, plan, arm, number, bar.update)
-            return
-        context = get_context("spawn")
-        done = context.Value("q", 0)
-        pool = ProcessPoolExecutor(plan.workers, context, _start_worker, (done, _threads(plan.workers)))
+        if executor is not None:
+            _run_elsewhere(settings, plan, sizes, executor, bar)
+        elif plan.workers > 1:
+            _run_side_by_side(settings, plan, tasks, bar)
+        else:
+            for task in tasks:
+                _scores(settings, plan, *task, bar.update)
+        bar.update(max(0, total - bar.n))  # steps from before an interrupt were not counted
+
+
+def _size(settings: Settings, plan: Plan, arm: str, number: int) -> int:
+    """What a run counts on the progress bar, in tokens of pre-training."""
+    finetuning = len(cells(settings, arm, plan.labelled_sentences)) * _finetuning_tokens(settings)
+    key = _key(settings, arm, number, TRAINING, plan.dtype)
+    trained = arm == "none" or artifacts.exists("pretrained", key)
+    return finetuning + (0 if trained else _tokens_trained(settings))
+
+
+def _run_side_by_side(settings: Settings, plan: Plan, tasks: list[tuple[str, int]], bar: tqdm) -> None:
+    context = get_context("spawn")
+    done = context.Value("q", 0)
+    stop = context.RawValue("b", 0)  # without a lock, which a worker could take to its grave
+    options = (done, stop, _threads(plan.workers))
+    pool = ProcessPoolExecutor(plan.workers, context, _start_worker, options)
+    futures: dict = {}
+    try:
+        with _interrupts_blocked():
+            for task in tasks:
+                futures[pool.submit(_work, settings, plan, *task)] = task
+        waiting = set(futures)
+        while waiting:
+            finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            bar.update(done.get_obj().value - bar.n)
+            for future in finished:
+                future.result()  # raises what the worker raised
+    except BrokenExecutor as error:
+        whole = {task for future, task in futures.items() if future.done() and not future.exception()}
+        raise WorkersLost([task for task in tasks if task not in whole]) from error
+    except BaseException:
+        stop.value = 1
         try:
-            waiting = {pool.submit(_work, settings, plan, *task) for task in tasks}
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                bar.update(done.value - bar.n)
-                for future in finished:
-                    future.result()  # raises what the worker raised
-        except BaseException:
-            for process in list(pool._processes.values()):
-                process.terminate()  # a worker in the middle of a run would finish it first
-            raise
+            wait(futures, timeout=SECONDS_TO_STOP)
         finally:
-            pool.shutdown(cancel_futures=True)
-        bar.update(max(0, total - bar.n))
+            for process in list(pool._processes.values()):
+                process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block; processes that start in it never see one, nor die of it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run_elsewhere(
+    settings: Settings, plan: Plan, sizes: dict[tuple[str, int], int], executor: Any, bar: tqdm
+) -> None:
+    """Has an executor do all runs, and those again whose worker was lost, once the others are done."""
+    finished: set[tuple[str, int]] = set()
+    for _ in range(SUBMISSIONS):
+        jobs: dict = {}
+        try:
+            for task in sizes:
+                if task not in finished:
+                    jobs[task] = executor.submit(_work_elsewhere, settings, plan, *task)
+            while jobs:
+                time.sleep(0.2)
+                for task in [task for task, job in jobs.items() if job.done()]:
+                    try:
+                        error = jobs.pop(task).result()
+                    except Exception as problem:
+                        lost = problem  # and the task is submitted again when all the others are done
+                        continue
+                    if error is not None:
+                        raise error
+                    finished.add(task)
+                    bar.update(sizes[task])
+        except BrokenExecutor as error:  # a pool that lost a process takes no more
+            raise WorkersLost([task for task in sizes if task not in finished]) from error
+        except BaseException:
+            for job in jobs.values():
+                getattr(job, "cancel", int)()  # if it can be; `int` does nothing
+            raise
+        if len(finished) == len(sizes):
+            return
+    reason = f"Workers were lost {SUBMISSIONS} times, the last one with {type(lost).__name__}."
+    raise WorkersLost([task for task in sizes if task not in finished], reason) from lost
 
 
 def reference() -> pd.DataFrame:

@@ -2,12 +2,15 @@
 
 import hashlib
 import importlib.util
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 from helpers.settings import ROOT
 
@@ -214,10 +217,12 @@ def named(names: Sequence[str] = ()) -> list[Path]:
 
 
 def execute_all(folder: Path, key: str, names: Sequence[str] = ()) -> list[tuple[Path, Path]]:
-    """Executes the notebooks in order into `folder`; returns pairs of a notebook and its executed copy.
+    """Executes the notebooks into `folder`, two at a time; returns pairs of a notebook and its executed copy.
 
-    A copy that was finished from the same code with the same `key` is kept, so that a run that was
-    interrupted continues. `names` as in `named`.
+    Each notebook stands alone, and much of its time goes into starting a kernel, reading and drawing, which
+    one processor does. So two share a machine well, each with its part of the processors. A copy that was
+    finished from the same code with the same `key` is kept, so that a run that was interrupted continues.
+    `names` as in `named`.
 
     Raises:
         NotebookError: as `execute`.
@@ -228,10 +233,33 @@ def execute_all(folder: Path, key: str, names: Sequence[str] = ()) -> list[tuple
     chosen = [(path, folder / path.name) for path in named(names)]
     folder.mkdir(parents=True, exist_ok=True)
     todo = [(path, copy) for path, copy in chosen if not _is_done(path, copy, key)]
+    at_once = min(2, os.cpu_count() or 1)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // at_once))  # of a kernel's torch
+    waiting, finished = SimpleQueue(), SimpleQueue()
+    for path, copy in todo:
+        waiting.put((path, copy))
+
+    def work() -> None:
+        while True:
+            try:
+                path, copy = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                execute(path, copy, key)
+                finished.put(path.stem)
+            except BaseException as error:
+                finished.put(error)
+                return
+
+    for _ in range(at_once):  # daemons: Ctrl-C does not wait for a notebook's end
+        Thread(target=work, daemon=True).start()
     with tqdm(todo, desc="Notebooks", unit="notebook", disable=not todo) as bar:
-        for path, copy in bar:
-            bar.set_postfix_str(path.stem)
-            execute(path, copy, key)
+        for _ in bar:
+            done = finished.get()
+            if isinstance(done, BaseException):
+                raise done
+            bar.set_postfix_str(f"{done} done")
     return chosen
 
 

@@ -95,6 +95,48 @@ def test_what_a_killed_process_left_is_thrown_away(folder):
     assert not left.exists() and not list(folder.glob("*/half"))
 
 
+def slow_and_resumable(folder: Path, log: Path) -> None:
+    artifacts.FOLDER = folder
+
+    def make(place: Path) -> None:
+        lines = place / "lines"
+        while not lines.exists() or len(lines.read_text().split()) < 20:
+            with lines.open("a") as file, log.open("a") as other:
+                file.write("line\n")
+                other.write("line\n")
+            time.sleep(0.05)
+
+    artifacts.build("thing", 1, make, resumable=True)
+
+
+def test_what_is_resumable_goes_on_where_a_killed_process_was(folder, tmp_path):
+    """Another process that waits for the same artifact takes it over, and does nothing twice."""
+    log, context = tmp_path / "log", multiprocessing.get_context("fork")
+    processes = [context.Process(target=slow_and_resumable, args=(folder, log)) for _ in range(2)]
+    processes[0].start()
+    while not log.exists() or len(log.read_text()) < 20:
+        time.sleep(0.01)
+    processes[1].start()
+    processes[0].kill()
+    processes[1].join(30)
+    assert processes[1].exitcode == 0 and log.read_text() == "line\n" * 20
+    (made,) = (path for path in folder.iterdir() if path.is_dir())
+    assert is_whole(made) and made.suffix == ""
+
+
+def test_what_is_resumable_is_kept_when_it_fails(folder):
+    def fail(place: Path) -> None:
+        (place / "half").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build("thing", 1, fail, resumable=True)
+    assert not exists("thing", 1)
+    made = build("thing", 1, lambda place: (place / "whole").write_text("whole"), resumable=True)
+    assert {path.name for path in made.iterdir()} == {"half", "whole", "manifest.json"}
+    assert [path for path in folder.iterdir() if path.suffix == ".part"] == []
+
+
 def test_a_file_is_written_as_a_whole(tmp_path, monkeypatch):
     file = tmp_path / "new folder" / "plan.json"
     artifacts.write(file, "old\n")

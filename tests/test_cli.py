@@ -1,18 +1,20 @@
 """The command line: what it sets up, what it says when something goes wrong, and the report it writes."""
 
+import errno
 import os
+import pickle
 import re
 import subprocess
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors import SafetensorError
 
 from helpers import __main__ as cli
-from helpers import notebooks, report, settings, verdicts, world
+from helpers import checkpoints, experiment, notebooks, report, settings, verdicts, world
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -125,8 +127,16 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, variables, said, tmp_p
     [
         (notebooks.NotebookError("03_span_masking.ipynb, cell In [4]: KeyError"), 1, "cell In [4]"),
         (KeyboardInterrupt(), 130, "Interrupted"),
-        (BrokenProcessPool("terminated abruptly"), 1, "killed, mostly for want of memory"),
+        (
+            experiment.WorkersLost([("span", 3)]),
+            1,
+            "mostly for want of memory. Not finished: span of replicate 3",
+        ),
         (FloatingPointError("the loss is nan at step 20"), 1, "the loss is nan at step 20"),
+        (MemoryError("a batch does not fit: choose a smaller one"), 1, "choose a smaller one"),
+        (MemoryError(), 1, "no memory is left: end other programs, or choose a smaller --scale"),
+        (OSError(errno.ENOSPC, "No space left on device", "/a/b"), 1, "device: '/a/b'. Make room there"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), 1, "The disk is full"),
     ],
 )
 def test_a_run_that_stops_says_that_it_can_go_on(environment, capsys, error, code, said):
@@ -137,6 +147,32 @@ def test_a_run_that_stops_says_that_it_can_go_on(environment, capsys, error, cod
     assert cli.main(["run"]) == code
     complaint = capsys.readouterr().err
     assert said in complaint and "the same command goes on from there" in complaint
+
+
+def test_a_state_that_cannot_be_written_is_one_message(environment, capsys, tmp_path):
+    """Also from a worker, whose error travels as a pickle."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def stop(*_):
+        try:
+            checkpoints.write(tmp_path, "trunk", 1, {}, {})
+        except OSError as error:
+            raise pickle.loads(pickle.dumps(error)) from None
+
+    environment.setattr(checkpoints.os, "fsync", full)
+    environment.setattr(cli, "_plan", stop)
+    assert cli.main(["run"]) == 1
+    complaint = capsys.readouterr().err
+    assert "cannot write a checkpoint" in complaint and "No space left" in complaint
+    assert "Make room there and start again" in complaint and complaint.count("\n") == 2
+
+
+def test_a_defect_is_not_hidden(environment):
+    environment.setattr(cli, "_plan", lambda *_: {}["missing"])
+    with pytest.raises(KeyError):
+        cli.main(["run"])
 
 
 # --- the report ---

@@ -26,6 +26,7 @@ from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFas
 
 from helpers import masking, model, pretraining, settings
 from helpers.masking import Scheme, Vocabulary, mask
+from helpers.tokenization import Blocks
 from tests import plain_masking
 
 LAPTOP = settings.SCALES["laptop"]
@@ -236,10 +237,13 @@ def speeds_on_gpu(batch: Batch, rounds: int) -> dict[str, list[float]]:
 
 def real_steps(batch: Batch, dtype: str) -> Iterator[torch.Tensor]:
     """Endless pre-training of the laptop model: each item is a step, from masking to AdamW."""
-    recipe = replace(LAPTOP.pretraining, strategy="token")
-    bert = model.build(LAPTOP.model, seed=0)
-    batches = ((1e-4, batch.input_ids, batch.word_ids, seed) for seed in range(1 << 60))
-    return pretraining.train(bert, pretraining.new_optimizer(bert, recipe), batches, recipe, dtype)
+    recipe = replace(LAPTOP.pretraining, strategy="token", short_rows=())
+    run = pretraining.new_run(model.build(LAPTOP.model, seed=0), recipe, dtype)
+    rows = Blocks(batch.input_ids, batch.word_ids)
+    order = torch.arange(len(batch.input_ids)).expand(1_000, -1)
+    while True:
+        run.step = 0
+        yield from pretraining.train(run, rows, order, lambda step: 1e-4, recipe, dtype)
 
 
 def share_of_a_step(rounds: int) -> dict:
