@@ -229,7 +229,7 @@ def pretrain(options: argparse.Namespace) -> None:
         folder = distributed.pretrain(chosen, options.arm, options.tokens, options.seed, options.dtype)
     except ValueError as error:
         raise InputError(error) from error
-    if os.environ.get("RANK", "0") == "0":
+    if distributed.is_first():
         print(f"Model, tokenizer and history.csv: {folder}")
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -43,10 +43,11 @@ def write(folder: Path, name: str, step: int, tensors: dict[str, torch.Tensor], 
             os.fsync(opened.fileno())
         os.replace(part, file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise CheckpointError(
             f"{file}: cannot write a checkpoint of {len(data) / 1e6:.1f} MB ({error.strerror}). Make room "
-            f"there and start again: the last checkpoint is whole, and training goes on from it."
+            f"there and start again: training goes on from the last checkpoint, which is whole."
         ) from error
     for old in sorted(folder.glob(f"{name}-*.safetensors"))[:-KEPT]:
         old.unlink()

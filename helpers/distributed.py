@@ -59,6 +59,11 @@ def join() -> Accelerator:
     return accelerator
 
 
+def is_first() -> bool:
+    """Whether this process is the one that writes and speaks for its group."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def pretrain(settings: Settings, arm: str, tokens: int, seed: int = 0, dtype: str | None = None) -> Path:
     """Pre-trains one model on all processes that torchrun started; each calls this with the same arguments.
 

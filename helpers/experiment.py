@@ -540,7 +540,7 @@ def _scores(settings: Settings, plan: Plan, arm: str, number: int, progress: Cal
 def _finetuning_tokens(settings: Settings) -> int:
     """What a fine-tuning run counts on the progress bar, in tokens of pre-training that take as long."""
     recipe = settings.scale.finetuning
-    return 40 * (recipe.steps * recipe.batch_size + settings.scale.world.test // 3)
+    return 75 * (recipe.steps * recipe.batch_size + settings.scale.world.test // 3)
 
 
 # --- the grid --------------------------------------------------------------------------------------

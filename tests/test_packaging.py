@@ -107,7 +107,9 @@ def test_make_names_the_remedy_where_python_is_too_old(tmp_path):
 
 def test_readme_examples_run(capsys, tmp_path, monkeypatch):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    masking, collator, scoring = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    cluster, masking, collator, scoring = examples  # the first one is what tests/test_executors.py does
+    compile(cluster, "README.md", "exec")
     exec(masking, shown := {})
     assert shown["masked"].labels.tolist()[0].count(-100) == 5, "half of six tokens are hidden"
     text = ["Anna Berg met Orel in New Torven .", "Nobody came to the house by the river ."] * 10

@@ -41,7 +41,7 @@ def main() -> None:
     days = WIKIPEDIA * operations / rate / 86_400
     print(f"BERT-base, rows of {LENGTH}: {operations / 1e9:.2f} billion operations per token.")
     print(f"{rate / 1e9:.0f} billion operations per second, {share:.0%} of the matrix rate, were measured at")
-    print(f"{MEASURED}, on: {speed['machine']}.")
+    print(f"{MEASURED}, on {speed['machine']['cores']} cores of {speed['machine']['processor']}.")
     print(f"At that rate one pass over {WIKIPEDIA / 1e9:.1f} billion wordpieces takes {days:.0f} days.")
 
 
