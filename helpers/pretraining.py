@@ -201,7 +201,8 @@ def pretrain(
         dtype: "float32", "bfloat16", or "float16" with loss scaling.
         progress: called with the number of tokens of each step.
         folder: where the state is kept, so that the same call, with a new model of the same seed, goes on
-            after an interrupt or a kill, and ends with the same weights. Nothing is kept if left out.
+            after an interrupt or a kill, and ends with the same weights, bit by bit on a CPU with as many
+            threads. Nothing is kept if left out.
         seconds_between_states: how much is lost at most when the process is killed.
         group: the processes that train this model together; each takes its share of every batch.
 
