@@ -66,8 +66,8 @@ def keep_freed_memory() -> None:
     """Makes this process keep memory that it frees, for the next tensor of the same size.
 
     By default the C library of Linux returns every block above a limit to the system at once, and each page
-    of the next one costs a page fault. A training step frees and takes the same blocks again and again: kept,
-    a step takes a tenth less (tests/benchmarks/training.py). Does nothing where the C library is another one.
+    of the next one costs a page fault. A training step frees and takes the same blocks again and again; what
+    keeping them is worth, `make bench-training` shows. Does nothing where the C library is another one.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

@@ -195,7 +195,7 @@ def pretrain(
     unfinished long one (Hägele et al. 2024). Every step has a mask seed of its own: masks never repeat.
 
     Args:
-        model: trained in place, on its own device.
+        model: what training starts from, on its own device; its weights are changed.
         blocks: packed rows.
         budgets: tokens, rising; visible and special tokens count too.
         dtype: "float32", "bfloat16", or "float16" with loss scaling.
@@ -203,7 +203,7 @@ def pretrain(
         folder: where the state is kept, so that the same call, with a new model of the same seed, goes on
             after an interrupt or a kill, and ends with the same weights, bit by bit on a CPU with as many
             threads. Nothing is kept if left out.
-        seconds_between_states: how much is lost at most when the process is killed.
+        seconds_between_states: about how much is lost at most when the process is killed.
         group: the processes that train this model together; each takes its share of every batch.
 
     Raises:

@@ -270,6 +270,23 @@ def test_executing_again_continues(project, tmp_path):
     assert "Counts" in notebooks.to_html(copy).read_text(encoding="utf-8")
 
 
+def test_two_notebooks_run_side_by_side_and_an_error_of_either_is_raised(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks.os, "cpu_count", lambda: 2)
+    meet = (
+        "import time\nfrom pathlib import Path\nPath('{mine}').touch()\n"
+        "for _ in range(600):\n    time.sleep(0.1)\n    if Path('{other}').exists():\n        break\n"
+        "else:\n    raise TimeoutError"
+    )
+    for name, mine, other in (("00_first", "a", "b"), ("01_second", "b", "a")):
+        cells = [new_markdown_cell("# Meet"), new_code_cell(meet.format(mine=mine, other=other))]
+        nbformat.write(new_notebook(cells=cells), notebooks.FOLDER / f"{name}.ipynb")
+    done = notebooks.execute_all(tmp_path / "out", key="")
+    assert [path.stem for path, _ in done] == ["00_first", "01_second"]
+    nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), notebooks.FOLDER / "01_second.ipynb")
+    with pytest.raises(notebooks.NotebookError, match="01_second"):
+        notebooks.execute_all(tmp_path / "out", key="again")
+
+
 def test_a_notebook_that_fails_is_named_with_its_cell_and_leaves_a_copy(project, tmp_path):
     path = notebooks.paths()[0]
     cells = [
