@@ -4,17 +4,18 @@
 # make mutants    plants errors in the masking code, one at a time: do its tests notice each of them?
 # make bench      the speed of masking, beside other people's, on this machine
 # make bench-training   the speed of training, beside the Trainer's, and what each lever brings
+# make coursework   the students' notebooks, without solutions; ARGS="--students FILE.csv" for own seeds
 # make lab        JupyterLab, opened on notebook 00
 # make clean      removes .venv and everything that running the series made
 #
-# Options for `run`, `mutants` and the two `bench` go into ARGS:   make run ARGS="--minutes 30"
+# Options for `run`, `mutants`, `coursework` and the two `bench` go into ARGS:   make run ARGS="--minutes 30"
 # Another scale:                       SCALE=smoke make run
 # Another Python (3.11, 3.12, 3.13):   make run PYTHON=/path/to/python3.12
 
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 
-.PHONY: run test test-all mutants bench bench-training lab clean
+.PHONY: run test test-all mutants bench bench-training coursework lab clean
 
 run: .venv/installed
 	@$(BIN)/python -m helpers run $(ARGS)
@@ -34,6 +35,9 @@ bench: .venv/installed
 
 bench-training: .venv/installed
 	$(BIN)/python -m tests.benchmarks.training $(ARGS)
+
+coursework: .venv/installed
+	@$(BIN)/python -m helpers coursework release $(ARGS)
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks/00_the_question.ipynb

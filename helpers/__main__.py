@@ -1,4 +1,4 @@
-"""The command line: python -m helpers run | plan | report | pretrain | notebooks | address."""
+"""The command line: python -m helpers run | plan | report | pretrain | notebooks | address | coursework."""
 
 import argparse
 import errno
@@ -16,7 +16,13 @@ from helpers import notebooks, settings
 from helpers.settings import ROOT, SCALES, Settings
 
 VERDICTS = "verdicts.csv"  # written by notebook 07, which gathers the evidence
-VARIABLES = ("scale", "corpus", "text", "out")  # options that are variables of the environment as well
+VARIABLES = (
+    "scale",
+    "corpus",
+    "text",
+    "out",
+    "seed",
+)  # options that are variables of the environment as well
 CONTINUES = "What is finished is kept: the same command goes on from there."
 
 
@@ -73,14 +79,18 @@ def _parser() -> argparse.ArgumentParser:
         "--text", nargs="+", metavar="FILE", help="unlabelled text for a folder: plain, .gz, .xz"
     )
     what.add_argument("--out", metavar="FOLDER", help="where results go (default: data/runs/SCALE)")
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument(
+        "--seed", metavar="S", help="of the first replicate; the next ones follow (default: 0)"
+    )
     much = argparse.ArgumentParser(add_help=False)
     much.add_argument("--minutes", type=_positive(float), help="fit the replicates into this time")
     much.add_argument("--replicates", type=_positive(int), metavar="N", help="run this many, however long")
 
     for name, command, parents in (
-        ("run", run, [what, much]),
-        ("plan", plan, [what, much]),
-        ("report", report, [what]),
+        ("run", run, [what, first, much]),
+        ("plan", plan, [what, first, much]),
+        ("report", report, [what, first]),
         ("pretrain", pretrain, [what]),
         ("notebooks", commit_notebooks, []),
         ("address", address, []),
@@ -92,14 +102,37 @@ def _parser() -> argparse.ArgumentParser:
     large = commands.choices["pretrain"]
     large.add_argument("--arm", choices=("token", "whole_word", "span"), required=True)
     large.add_argument("--tokens", type=_positive(int), metavar="N", required=True, help="to train on")
-    large.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
+    large.add_argument("--seed", type=int, default=0, dest="one_seed", metavar="S", help="default: 0")
     large.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the faster one")
     commands.choices["notebooks"].add_argument(
         "names", nargs="*", metavar="NN", help="only these, such as 03"
     )
     commands.choices["address"].add_argument("--repository", metavar="URL", help="on GitHub, as Colab needs")
     commands.choices["address"].add_argument("--ref", help="a branch or a tag")
+    _add_coursework(
+        commands.add_parser("coursework", help="Hands the series out, collects it and grades it.")
+    )
     return parser
+
+
+def _add_coursework(parser: argparse.ArgumentParser) -> None:
+    steps = parser.add_subparsers(required=True, metavar="STEP")
+    for name, command in (("release", release), ("check", check), ("grade", grade)):
+        about = command.__doc__.partition("\n")[0]
+        step = steps.add_parser(name, help=about, description=about)
+        step.set_defaults(command=command)
+        if name != "release":
+            step.add_argument("folder", type=Path, metavar="FOLDER", help="a folder or zip file per student")
+        step.add_argument(
+            "--release", type=Path, metavar="FOLDER", help="the hand-out (default: data/runs/coursework)"
+        )
+    steps.choices["release"].add_argument(
+        "--students", type=Path, metavar="FILE.csv", help="with a column 'student': each gets a world seed"
+    )
+    last = steps.choices["grade"]
+    last.add_argument("--no-isolation", action="store_true", help="run submissions with your own rights")
+    last.add_argument("--seconds", type=_positive(float), default=10.0, help="for each point (default: 10)")
+    last.add_argument("--memory", type=_positive(int), default=2048, metavar="MB", help="default: 2048")
 
 
 def _positive(number: type):
@@ -226,7 +259,7 @@ def pretrain(options: argparse.Namespace) -> None:
 
     chosen = _settings(options)
     try:
-        folder = distributed.pretrain(chosen, options.arm, options.tokens, options.seed, options.dtype)
+        folder = distributed.pretrain(chosen, options.arm, options.tokens, options.one_seed, options.dtype)
     except ValueError as error:
         raise InputError(error) from error
     if distributed.is_first():
@@ -257,6 +290,54 @@ def address(options: argparse.Namespace) -> None:
     print(
         "\n".join(str(path.relative_to(ROOT)) for path in changed) or "Everything has this address already."
     )
+
+
+def release(options: argparse.Namespace) -> None:
+    """Makes the students' notebooks: a zip file for each student, or one for all."""
+    from helpers import coursework
+
+    try:
+        roster = coursework.students(options.students) if options.students else None
+        made = coursework.release(options.release or coursework.FOLDER, roster)
+    except coursework.CourseworkError as error:
+        raise InputError(error) from error
+    print(f"{len(made)} to hand out: {made[0].parent}")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Reads the submissions and names what is wrong with them; changes and runs nothing."""
+    submissions = _collected(options)
+    findings = [finding for submission in submissions for finding in submission.findings]
+    to_do = sum(not finding.repaired for finding in findings)
+    print(*findings, sep="\n", end="\n" if findings else "")
+    done = len(findings) - to_do
+    print(f"{len(submissions)} submissions: {to_do} things to do, {done} repaired on the way in")
+
+
+def grade(options: argparse.Namespace) -> None:
+    """Grades the submissions: grades.csv, written.csv for the answers in words, and a page per student."""
+    from helpers import coursework, grading, sandbox
+
+    submissions = _collected(options)
+    folder = (options.release or coursework.FOLDER) / "graded"
+    limits = sandbox.Limits(options.seconds, options.memory << 20)
+    try:
+        grades = grading.grade(submissions, folder, not options.no_isolation, limits)
+    except (coursework.CourseworkError, sandbox.IsolationError) as error:
+        raise InputError(error) from error
+    todo = sum(one.waits() for one in grades)
+    print(f"Grades: {folder / 'grades.csv'}\nA page for each student: {folder / 'feedback'}")
+    if todo:
+        print(f"{todo} written answers wait: fill in points in {folder / 'written.csv'}, and grade again.")
+
+
+def _collected(options: argparse.Namespace) -> list:
+    from helpers import coursework
+
+    try:
+        return coursework.collect(options.folder, options.release or coursework.FOLDER)
+    except coursework.CourseworkError as error:
+        raise InputError(error) from error
 
 
 if __name__ == "__main__":

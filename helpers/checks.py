@@ -440,3 +440,68 @@ def _no_difference(no_difference: Callable) -> None:
         "an interval partly inside and partly outside the band leaves it open"
     )
     assert verdict((-1.5, 1.5), smallest=2) == "supported", "right for ±1, wrong for ±2: use smallest"
+
+
+# ---------------------------------------------------------------- graded exercises: what a student can see
+# The points are given by other checks, which stand in the complete notebooks and not in the students'.
+
+
+@exercise("own_numbers")
+def _own_numbers(own_numbers: Callable) -> None:
+    numbers = own_numbers()
+    assert isinstance(numbers, dict) and set(numbers) == {"mentions", "long_share"}, (
+        'return a dictionary with the keys "mentions" and "long_share"'
+    )
+    assert isinstance(numbers["mentions"], int), '"mentions" is a whole number'
+    assert 1 < numbers["long_share"] <= 100, '"long_share" is per cent, from 0 to 100'
+
+
+@exercise("token_masking")
+def _token_masking(token_masking: Callable) -> None:
+    row = [2, *range(20, 40), 3]
+    result = token_masking(row, {0, 2, 3}, 0.15, (0.8, 0.1, 0.1), 4, [7, 8], random.Random(0))
+    assert len(result) == 2, "return two lists: what the model sees, and the labels"
+    seen, labels = map(list, result)
+    assert len(seen) == len(labels) == len(row), "both lists are as long as the row"
+    assert len([label for label in labels if label != -100]) == 3, (
+        "15% of 20 tokens are 3: so many labels are not -100"
+    )
+
+
+@exercise("whole_word_masking")
+def _whole_word_masking(whole_word_masking: Callable) -> None:
+    #           [CLS] a  a  b  c  c  d [SEP]
+    positions = list(whole_word_masking([-1, 0, 0, 1, 2, 2, 3, -1], 1.0, random.Random(0)))
+    assert positions == [1, 2, 3, 4, 5, 6], (
+        f"at a rate of 100% all tokens of text are hidden, in order: expected 1 to 6, got {positions}"
+    )
+    assert list(whole_word_masking([0, 0, 0, 1, 1, 1], 0.3, random.Random(0))) == [], (
+        "the budget is 2 tokens and both words have 3, so neither fits"
+    )
+
+
+@exercise("geometric_spans")
+def _geometric_spans(geometric_spans: Callable) -> None:
+    spans = list(geometric_spans(60, 9, 0.2, 10, random.Random(0)))
+    assert spans and all(len(span) == 2 for span in spans), "return a list of pairs (start, end)"
+    assert all(0 <= start < end <= 60 for start, end in spans), (
+        "a span goes from start to end, its last word is end - 1, and the row has 60 words"
+    )
+
+
+@exercise("align_labels")
+def _align_labels(align_labels: Callable) -> None:
+    names = ["O", "B-LOC", "I-LOC"]
+    #              [CLS]  New Tor ##ven  is  [SEP]
+    word_ids = [None, 0, 1, 1, 2, None]
+    labels = list(align_labels(["B-LOC", "I-LOC", "O"], word_ids, names))
+    assert labels == [-100, 1, 2, -100, 0, -100], f"expected [-100, 1, 2, -100, 0, -100], got {labels}"
+
+
+@exercise("f1_in_buckets")
+def _f1_in_buckets(f1_in_buckets: Callable) -> None:
+    gold, predicted = [[("PER", 0, 1), ("ORG", 4, 7)]], [[("PER", 0, 1), ("PER", 4, 7)]]
+    scores = f1_in_buckets(gold, predicted, [1, 2, 3])
+    assert isinstance(scores, dict), 'return a dictionary from edge, or "all", to F1'
+    assert set(scores) == {1, 2, 3, "all"}, f'the keys are 1, 2, 3 and "all", not {list(scores)}'
+    assert isclose(scores[1], 100), f"the one name of one word was found: 100, not {scores[1]}"

@@ -305,8 +305,8 @@ def lasting_outputs(outputs: list) -> list:
 def commit(path: Path, copy: Path) -> None:
     """Writes the outputs of an executed copy into the notebook, ready to be committed.
 
-    Cells keep their tags, and the notebook says which code its outputs come from; all other metadata
-    (widget state, timings, the kernel's version) would only make noise in the history.
+    Cells keep their tags and nbgrader's metadata, and the notebook says which code its outputs come from; all
+    other metadata (widget state, timings, the kernel's version) would only make noise in the history.
 
     Raises:
         ValueError: the copy was made from other code.
@@ -324,7 +324,9 @@ def commit(path: Path, copy: Path) -> None:
             if output.output_type == "execute_result":
                 output.execution_count = number
     for cell in notebook.cells:
-        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cell.metadata = {
+            name: cell.metadata[name] for name in ("tags", "nbgrader") if cell.metadata.get(name)
+        }
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

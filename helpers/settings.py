@@ -2,7 +2,7 @@
 
 import os
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -131,32 +131,51 @@ class Settings:
 
 
 def choose(
-    scale: str = "laptop", corpus: str = "world", text: tuple[str, ...] = (), out: str | Path | None = None
+    scale: str = "laptop",
+    corpus: str = "world",
+    text: tuple[str, ...] = (),
+    out: str | Path | None = None,
+    seed: int = 0,
 ) -> Settings:
-    """Settings for a named scale.
+    """Settings for a named scale; `seed` is that of the first replicate, and the others follow it.
 
     Raises:
-        ValueError: there is no scale of that name, or text is given for the world, which brings its own.
+        ValueError: there is no scale of that name, or text is given for the world, which brings its own, or
+            the seed is negative.
     """
     if scale not in SCALES:
         raise ValueError(f"SCALE is {scale!r}; choose one of {', '.join(SCALES)}")
     if corpus == "world" and text:
         raise ValueError("the built-in world brings its own text: leave TEXT out, or give a CORPUS folder")
+    if seed < 0:
+        raise ValueError(f"SEED is {seed}; choose a whole number from 0 on")
     if out is None:
         name = scale if corpus == "world" else f"{scale}-{Path(corpus).resolve().name}"
-        out = ROOT / "data" / "runs" / name
-    return Settings(SCALES[scale], corpus, tuple(text), Path(out).resolve())
+        out = ROOT / "data" / "runs" / (f"{name}-seed-{seed}" if seed else name)
+    chosen = replace(SCALES[scale], first_seed=seed) if seed else SCALES[scale]
+    return Settings(chosen, corpus, tuple(text), Path(out).resolve())
 
 
 def from_environment() -> Settings:
-    """Settings from SCALE, CORPUS, TEXT (a list of files) and OUT; the default is `laptop` on the world."""
+    """Settings from SCALE, CORPUS, TEXT (a list of files), OUT and SEED; by default `laptop` on the world.
+
+    Raises:
+        ValueError: as `choose`, or SEED is no whole number.
+    """
     text = tuple(name for name in os.environ.get("TEXT", "").split(os.pathsep) if name)
     return choose(
         os.environ.get("SCALE") or "laptop",
         os.environ.get("CORPUS") or "world",
         text,
         os.environ.get("OUT") or None,
+        _whole(os.environ.get("SEED") or "0"),
     )
+
+
+def _whole(seed: str) -> int:
+    if not seed.isdecimal():
+        raise ValueError(f"SEED is {seed!r}; choose a whole number from 0 on")
+    return int(seed)
 
 
 def versions() -> str:
