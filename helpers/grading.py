@@ -114,8 +114,8 @@ def _automatic(submission: Submission, known: Path, wall: list[str], limits: Lim
 def _graded(task: Exercise, submission: Submission, wall: list[str], limits: Limits) -> dict[str, Outcome]:
     """The outcome of each point of an exercise.
 
-    A result can be such that checking it never ends, or takes all memory. So each check runs in a process that
-    is limited like the student's.
+    A result can be such that checking it never ends, or takes all memory. So each check runs in a process
+    that is limited like the student's.
     """
     answer = submission.answers.get(task.name)
     if answer is None:

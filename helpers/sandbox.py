@@ -1,8 +1,8 @@
 """Runs a student's code in a process of its own, walled off by bubblewrap, within limits of time and memory.
 
 The checks stay in this process. They call the student's function through `Worker.function`, which sends the
-arguments over a pipe and gets the result back as plain data: in the student's process there is nothing to read,
-to patch or to print a score into.
+arguments over a pipe and gets the result back as plain data: in the student's process there is nothing to
+read, to patch or to print a score into.
 """
 
 import json
