@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 from helpers import coursework
 from helpers.coursework import CourseworkError, Exercise, Point, Submission
-from helpers.sandbox import Limits, StudentError, UnsolvedError, Worker, bubblewrap
+from helpers.sandbox import Limits, StudentError, TooSlowError, UnsolvedError, Worker, bubblewrap
 
 ANSWER = ["student", "exercise", "most", "points", "comment", "answer"]  # columns of written.csv
+PATIENCE = 2  # checks of an exercise that may hang before the others are not tried
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Outcome:
 
     earned: float | None  # None: not graded by hand yet
     said: str
+    hung: bool = False  # it did not end in time
 
 
 @dataclass
@@ -105,13 +107,13 @@ def _automatic(submission: Submission, known: Path, wall: list[str], limits: Lim
         pass
     outcomes = {}
     for task in tasks:
-        outcomes |= _graded(task, submission, wall, limits)
-    saved = {"key": key, "outcomes": {name: [o.earned, o.said] for name, o in outcomes.items()}}
+        outcomes |= graded(task, submission, wall, limits)
+    saved = {"key": key, "outcomes": {name: [o.earned, o.said, o.hung] for name, o in outcomes.items()}}
     known.write_text(json.dumps(saved), encoding="utf-8")
     return outcomes
 
 
-def _graded(task: Exercise, submission: Submission, wall: list[str], limits: Limits) -> dict[str, Outcome]:
+def graded(task: Exercise, submission: Submission, wall: list[str], limits: Limits) -> dict[str, Outcome]:
     """The outcome of each point of an exercise.
 
     A result can be such that checking it never ends, or takes all memory. So each check runs in a process
@@ -120,8 +122,11 @@ def _graded(task: Exercise, submission: Submission, wall: list[str], limits: Lim
     answer = submission.answers.get(task.name)
     if answer is None:
         return {point.name: Outcome(0, "the cell was not handed in") for point in task.points}
-    outcomes = {}
+    outcomes, hung = {}, 0
     for point in task.points:
+        if hung == PATIENCE:
+            outcomes[point.name] = Outcome(0, f"not tried: {PATIENCE} checks before it did not end")
+            continue
         here, there = multiprocessing.get_context("fork").Pipe(duplex=False)
         checker = multiprocessing.get_context("fork").Process(
             target=_check_limited, args=(there, task, point, answer, submission.seed or 0, wall, limits)
@@ -130,12 +135,13 @@ def _graded(task: Exercise, submission: Submission, wall: list[str], limits: Lim
         there.close()
         try:
             ends = here.poll(limits.seconds + 5)  # the student's process has ended by then
-            outcome = here.recv() if ends else None
-        except EOFError:
-            outcome = None
+            outcome = here.recv() if ends else Outcome(0, "checking what it returned did not end", True)
+        except EOFError:  # for want of memory, or a student's process has killed it
+            outcome = Outcome(0, "its check was ended from outside: did it return something very large?")
         checker.kill()
         checker.join()
-        outcomes[point.name] = outcome or Outcome(0, "what it returned is too large to be checked")
+        outcomes[point.name] = outcome
+        hung += outcome.hung
     return outcomes
 
 
@@ -165,7 +171,7 @@ def check(task: Exercise, point: Point, answer: str, seed: int, wall: list[str],
     except UnsolvedError as unsolved:
         return Outcome(0, f"not solved {unsolved}".strip())
     except StudentError as error:
-        return Outcome(0, str(error))
+        return Outcome(0, str(error), isinstance(error, TooSlowError))
     except Exception as error:  # the check stumbled over what came back
         return Outcome(0, f"what it returned does not fit ({type(error).__name__}: {error})"[:300])
     return Outcome(point.points, "")

@@ -35,6 +35,10 @@ class StudentError(Exception):
     """The student's code failed; the message says how, for the student."""
 
 
+class TooSlowError(StudentError):
+    """The student's code did not end in time."""
+
+
 class UnsolvedError(StudentError):
     """The student's code raised NotImplementedError, or returned None."""
 
@@ -88,7 +92,7 @@ class Worker:
         script = "/worker.py" if wall else worker.__file__
         seconds = int(limits.seconds) + 2  # of processor: ends what is no longer waited for
         self.process = subprocess.Popen(
-            [*wall, sys.executable, "-I", script, str(limits.memory), str(seconds)],
+            [*wall, sys.executable, "-I", script, str(limits.memory), str(seconds), str(64 if wall else 0)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -178,7 +182,7 @@ class Worker:
         while b"\n" not in self.unread:
             left = self.ends - time.monotonic()
             if left <= 0:
-                raise StudentError(
+                raise TooSlowError(
                     f"it did not end within {self.limits.seconds:g} seconds: does a loop run forever?"
                 )
             readable, writable, _ = select.select(pipes[1:], pipes[:1] if request else (), (), left)
