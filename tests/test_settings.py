@@ -10,7 +10,7 @@ import pytest
 
 from helpers.settings import ROOT, SCALES, choose, from_environment, versions
 
-VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT")
+VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT", "SEED")
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def test_empty_variables_count_as_none(monkeypatch):
     assert from_environment() == choose()
 
 
-def test_only_four_variables_are_read(monkeypatch):
+def test_only_these_variables_are_read(monkeypatch):
     asked = []
 
     class Spy(dict):
@@ -102,6 +102,17 @@ def test_an_unknown_scale_names_the_ones_there_are(monkeypatch):
     monkeypatch.setenv("SCALE", "Laptop")
     with pytest.raises(ValueError, match="SCALE is 'Laptop'"):
         from_environment()
+
+
+def test_a_seed_of_ones_own(monkeypatch):
+    monkeypatch.setenv("SEED", "48200")
+    run = from_environment()
+    assert run.scale.first_seed == 48_200 and run.out == ROOT / "data" / "runs" / "laptop-seed-48200"
+    for wrong in ("-1", "two", "1.5"):
+        monkeypatch.setenv("SEED", wrong)
+        with pytest.raises(ValueError, match=f"SEED is '{wrong}'; choose a whole number from 0 on"):
+            from_environment()
+    assert choose("laptop") == choose("laptop", seed=0), "the default is no other run"
 
 
 def test_where_results_go(tmp_path):
