@@ -347,3 +347,36 @@ def test_links_are_not_followed(submitted, released, tmp_path_factory):
     (submitted.place / "02_token_masking.ipynb").unlink()
     (submitted.place / "02_token_masking.ipynb").symlink_to(secret)
     assert any("is a link" in str(finding) for finding in ada(submitted, released).findings)
+
+
+# --- what students do with it ---
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        path.stem if path.stem.startswith("02") else pytest.param(path.stem, marks=pytest.mark.slow)
+        for path in notebooks.paths()
+    ],
+)
+def test_an_unsolved_copy_runs_to_the_end_with_the_students_own_seed(name, released, tmp_path, monkeypatch):
+    place = unpacked(released, "ada", tmp_path)
+    (place / "token-or-span").symlink_to(notebooks.ROOT)  # what the setup cell would fetch
+    monkeypatch.setenv("SCALE", "smoke")
+    monkeypatch.setenv("OUT", str(tmp_path / "out"))
+    notebook = nbformat.read(place / f"{name}.ipynb", 4)
+    notebook.cells.append(nbformat.v4.new_code_cell("print(run.scale.first_seed)"))
+    nbformat.write(notebook, place / f"{name}.ipynb")
+    notebooks.execute(place / f"{name}.ipynb", tmp_path / "executed.ipynb")
+    executed = nbformat.read(tmp_path / "executed.ipynb", 4)
+    seed = json.loads((released / "record.json").read_text())["seeds"]["ada"]
+    assert executed.cells[-1].outputs[0].text == f"{seed}\n"
+    printed = [
+        output.text
+        for cell in executed.cells
+        if coursework.graded(cell)
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream"
+    ]
+    tasks = [task for task in coursework.exercises() if task.notebook == name and not task.written]
+    assert printed == [f"{task.name}: not solved yet\n" for task in tasks]
