@@ -250,11 +250,9 @@ def _measure(
     torch.set_num_threads(_threads(workers))
     bert = _new_model(settings, first).to(device)
     run = replace(scale.pretraining, strategy="span", seed=first.seed)
-    dtypes = ["float32"]
-    if device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False):
-        dtypes.append("bfloat16")
+    dtypes = precisions(torch.cuda.get_device_capability() if device == "cuda" else None)
     if old and old.device == device:
-        dtypes = [old.dtype]
+        dtypes = (old.dtype,)
     speeds = {dtype: _training_speed(bert, first, run, dtype) for dtype in dtypes}
     dtype = max(speeds, key=speeds.get)
     labelled = first.labelled(scale.core_sentences)
@@ -296,6 +294,19 @@ def _measure(
         labelled_sentences=sizes,
         key=key,
     )
+
+
+def precisions(capability: tuple[int, int] | None) -> tuple[str, ...]:
+    """The precisions that are timed on a device: float32, and one of 16 bits.
+
+    bfloat16 needs no loss scaling. A GPU without it, such as a T4, can imitate it, but slowly, so float16 is
+    timed there. (`torch.cuda.is_bf16_supported()` answers yes for such a GPU too.)
+
+    Args:
+        capability: of a GPU, as `torch.cuda.get_device_capability()` gives it: (7, 5) for a T4. From (8, 0)
+            on bfloat16 is native (source of `torch.cuda.is_bf16_supported`). None for a CPU.
+    """
+    return ("float32", "float16" if capability and capability < (8, 0) else "bfloat16")
 
 
 def _side_by_side(seconds: Sequence[float], workers: int) -> float:

@@ -1,6 +1,7 @@
 """Fine-tuning for named entity recognition, and prediction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from transformers import BertForMaskedLM, BertForTokenClassification
@@ -22,33 +23,75 @@ def finetune(
     The recipe is BERT's (Devlin et al. 2019, section 5.3): cross entropy on the first piece of each word.
     A row is a sentence, or a window of one.
 
+    In float16 the loss is scaled, so that small gradients do not vanish (Micikevicius et al. 2018, section
+    3.2). A step whose gradients overflow is skipped and the scale halved; the learning rate goes on by step.
+
     Args:
         pretrained: its weights are copied, not changed.
         windows: labelled rows from `tokenization.encode`.
         tags: their names, in the order of their numbers.
-        dtype: "float32" or "bfloat16".
+        dtype: "float32", "bfloat16", or "float16" with loss scaling.
+
+    Raises:
+        FloatingPointError: a loss that is no number, in any step.
+        MemoryError: the GPU's memory does not hold a batch.
     """
     keep_freed_memory()
     model = token_classifier(pretrained, tags, settings.seed, settings.dropout).to(pretrained.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
+    scaler = torch.amp.GradScaler(model.device.type, enabled=dtype == "float16")
     warmup = max(1, round(settings.warmup * settings.steps))
     lengths = windows.attention_mask.sum(1)  # [rows]
+    losses = []
     model.train()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _memory_for(settings.batch_size, model.device):
         torch.manual_seed(settings.seed)  # dropout
         for step, batch in enumerate(batches(lengths, settings)):
             with precision(dtype, model.device):
                 logits, positions = _scores(model, windows, batch, windows.labels != -100)
             labels = windows.labels[batch].gather(1, positions).to(model.device)  # [batch, words]
             loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
-            loss.backward()
+            scaler.scale(loss).backward()
             share = min((step + 1) / warmup, (settings.steps - step) / settings.steps)
             optimizer.param_groups[0]["lr"] = settings.learning_rate * share
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
             optimizer.zero_grad()
+            losses.append(loss.detach())
+        _check(torch.stack(losses))
     return model.eval()
+
+
+def _check(losses: torch.Tensor) -> None:
+    """Raises FloatingPointError if a loss is no number; once for all `[steps]`, for it waits for the device.
+
+    Loss scaling would hide it: every step from there on would be skipped.
+    """
+    broken = (~losses.isfinite()).nonzero()
+    if len(broken):
+        step = int(broken[0])
+        raise FloatingPointError(
+            f"the loss of fine-tuning is {losses[step].item()} at step {step + 1}; try a lower learning_rate "
+            f"or float32"
+        )
+
+
+@contextmanager
+def _memory_for(rows: int, device: torch.device) -> Iterator[None]:
+    """Says what to do where the GPU's memory does not hold a batch of so many rows.
+
+    Raises:
+        MemoryError: it does not.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(
+            f"a batch of {rows} rows does not fit into the memory of {device}: choose a smaller batch_size "
+            f"or model, or free memory that others hold there"
+        ) from error
 
 
 def batches(lengths: torch.Tensor, settings: FinetuningSettings) -> list[torch.Tensor]:
@@ -78,11 +121,14 @@ def predict(
     """The tag number that the model scores highest at the first piece of each word, `[windows, width]`.
 
     Rows are taken in order of length, so that little of a batch is padding. Other places hold 0.
+
+    Raises:
+        MemoryError: the GPU's memory does not hold a batch.
     """
     predictions = torch.zeros_like(windows.input_ids)
     lengths = windows.attention_mask.sum(1)  # [windows]
     for batch in lengths.argsort(stable=True).split(batch_size):
-        with precision(dtype, model.device):
+        with precision(dtype, model.device), _memory_for(len(batch), model.device):
             logits, positions = _scores(model, windows, batch, windows.word >= 0)
         predictions[batch] = predictions[batch].scatter(1, positions, logits.argmax(-1).cpu())
     return predictions.where(windows.word >= 0, 0)

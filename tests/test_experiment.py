@@ -132,6 +132,68 @@ def test_a_new_plan_keeps_the_precision(settings, folder, monkeypatch):
     assert plan(replace(settings, out=folder / "fresh")).dtype == "float32"
 
 
+@pytest.mark.parametrize("capability", [(6, 0), (7, 0), (7, 5), (8, 0), (8, 9), (9, 0), (12, 0), None])
+def test_bfloat16_is_timed_where_it_is_native(capability):
+    older = capability in [(6, 0), (7, 0), (7, 5)]  # P100, V100, T4
+    assert experiment.precisions(capability) == ("float32", "float16" if older else "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("capability", "timed", "faster"),
+    [
+        (None, ("float32", "bfloat16"), "bfloat16"),
+        ((7, 5), ("float32", "float16"), "float16"),
+        ((7, 5), ("float32", "float16"), "float32"),
+        ((8, 0), ("float32", "bfloat16"), "bfloat16"),
+    ],
+    ids=["CPU", "T4", "T4, float32 faster", "A100"],
+)
+def test_the_device_decides_which_precisions_are_timed(
+    settings, tmp_path, monkeypatch, capability, timed, faster
+):
+    """A CPU that pretends to be a GPU: the model stays where it is."""
+    seen, real = [], experiment._new_model
+
+    def new_model(*arguments):
+        bert = real(*arguments)
+        bert.to = lambda device: bert
+        return bert
+
+    def speed(bert, of, run, dtype):
+        seen.append(dtype)
+        return 2.0 if dtype == faster else 1.0
+
+    monkeypatch.setattr(experiment, "_new_model", new_model)
+    monkeypatch.setattr(experiment, "_training_speed", speed)
+    monkeypatch.setattr(experiment, "MOST_WORKERS", 4)
+    monkeypatch.setattr(experiment.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: capability is not None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    made = plan(replace(settings, out=tmp_path))
+    assert tuple(seen) == timed and made.dtype == faster
+    device, workers = ("cuda", 1) if capability else ("cpu", 2)  # one process on a GPU: its memory is one
+    assert (made.device, made.workers) == (device, workers)
+    assert f"on {device} in {faster} ({workers} at a time)" in str(made)
+
+
+def test_what_float16_made_is_another_artifact(table, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "precisions", lambda capability: ("float32", "float16"))
+    monkeypatch.setattr(experiment, "_training_speed", lambda *args: 1.0 + (args[3] == "float16"))
+    before = stamps(artifacts.FOLDER)
+    scaled = results(replace(settings, scale=replace(MICRO, arms=("none", "token")), out=tmp_path))
+    after = stamps(artifacts.FOLDER)
+    assert {path: after[path] for path in before} == before
+    made = sorted(
+        Path(path).parent.name.partition("-")[0]
+        for path in set(after) - set(before)
+        if path.endswith("/manifest.json")
+    )
+    assert made == ["pretrained", "scores", "scores"]  # and the rows are those that are there
+    cell = COLUMNS[:7]
+    there = table[table["arm"] != "span"]
+    assert set(scaled[cell].itertuples(index=False)) == set(there[cell].itertuples(index=False))
+
+
 @pytest.mark.parametrize("content", ['{"scale": "lap', "[]", '{"another": "version"}'])
 def test_a_plan_that_cannot_be_read_is_made_again(settings, folder, content):
     broken = replace(settings, out=folder / "broken")

@@ -1,13 +1,15 @@
 """Fine-tuning on a task that can be learnt by heart, and prediction."""
 
+import copy
 from dataclasses import replace
 
 import pytest
 import torch
+from seqeval.metrics import f1_score
 
-from helpers import model
+from helpers import corpora, finetuning, model, tokenization
 from helpers.finetuning import batches, finetune, predict
-from helpers.settings import FinetuningSettings, ModelSettings
+from helpers.settings import SCALES, FinetuningSettings, ModelSettings
 from helpers.tokenization import Windows
 
 TAGS = ["O", "B-PER", "I-PER"]
@@ -123,8 +125,102 @@ def test_predictions_are_those_of_the_model_row_by_row(tagger, windows):
         assert predictions[row][windows.word[row] < 0].eq(0).all()  # nothing is predicted elsewhere
 
 
-def test_bfloat16(pretrained, windows):
-    tagger = finetune(pretrained, windows, TAGS, replace(RUN, steps=60), "bfloat16")
+def weights_of(tagger) -> torch.Tensor:
+    return torch.cat([weights.detach().flatten() for weights in tagger.parameters()])
+
+
+def test_a_loss_that_is_no_number_is_named_with_its_step(pretrained, windows):
+    endless = replace(RUN, steps=3, learning_rate=float("inf"))
+    with pytest.raises(FloatingPointError, match="fine-tuning is nan at step 2; try a lower learning_rate"):
+        finetune(pretrained, windows, TAGS, endless)
+
+
+def test_a_gpu_without_room_is_named_with_the_remedy(monkeypatch, tagger, pretrained, windows):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(finetuning, "encode", full)
+    with pytest.raises(MemoryError, match="a batch of 8 rows .* choose a smaller batch_size"):
+        finetune(pretrained, windows, TAGS, RUN)
+    with pytest.raises(MemoryError, match="a batch of 25 rows .* choose a smaller batch_size"):
+        predict(tagger, windows, batch_size=25)
+
+
+# Precisions
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_low_precision_learns_too(pretrained, windows, dtype):
+    tagger = finetune(pretrained, windows, TAGS, replace(RUN, steps=60), dtype)
     scored = windows.labels != -100
-    right = (predict(tagger, windows, "bfloat16") == windows.labels)[scored].float().mean().item()
+    right = (predict(tagger, windows, dtype) == windows.labels)[scored].float().mean().item()
     assert right > 0.8
+    assert {weights.dtype for weights in tagger.parameters()} == {torch.float32}
+
+
+def test_float16_scores_like_float32_on_a_world():
+    scale = SCALES["smoke"]
+    corpus = corpora.load("world", world=scale.world)
+    tokenizer = tokenization.train(corpus.text, scale.model.vocabulary_size)
+    names = corpus.splits["test"].features["ner_tags"].feature.names
+    train, test = (
+        tokenization.encode(rows["tokens"], rows["ner_tags"], tokenizer, scale.model.length)
+        for rows in (corpus.splits["train"], corpus.splits["test"])
+    )
+    sentences = list(corpus.splits["test"]["tokens"])
+    gold = [[names[tag] for tag in tags] for tags in corpus.splits["test"]["ner_tags"]]
+    bert = model.build(replace(scale.model, vocabulary_size=len(tokenizer)), 0)
+
+    def score(dtype: str) -> float:
+        tagger = finetune(bert, train, names, scale.finetuning, dtype)
+        return f1_score(gold, tokenization.decode(test, predict(tagger, test, dtype), sentences, names))
+
+    full, low = score("float32"), score("float16")
+    assert full > 0.1 and low == pytest.approx(full, abs=0.02)
+
+
+@pytest.fixture
+def scales(monkeypatch):
+    """The scale of the loss behind each step, where it starts far above what float16 can hold."""
+    seen = []
+
+    class Huge(torch.amp.GradScaler):
+        def __init__(self, device: str, enabled: bool):
+            super().__init__(device, init_scale=2.0**40, enabled=enabled)
+
+        def update(self):
+            super().update()
+            seen.append(self.get_scale())
+
+    monkeypatch.setattr(torch.amp, "GradScaler", Huge)
+    return seen
+
+
+def test_steps_whose_gradients_overflow_are_skipped_and_halve_the_scale(pretrained, windows, scales):
+    settings = replace(RUN, steps=3)
+    tagger = finetune(pretrained, windows, TAGS, settings, "float16")
+    assert scales == [2.0**39, 2.0**38, 2.0**37]
+    untouched = model.token_classifier(pretrained, TAGS, settings.seed, settings.dropout)
+    assert torch.equal(weights_of(tagger), weights_of(untouched))
+
+
+def test_training_goes_on_once_the_scale_is_small_enough(pretrained, windows, scales):
+    tagger = finetune(pretrained, windows, TAGS, replace(RUN, steps=100), "float16")
+    assert len(scales) == 100 and 1 < scales[-1] < 2.0**30
+    assert scales[-30:] == [scales[-1]] * 30
+    scored = windows.labels != -100
+    assert (predict(tagger, windows, "float16") == windows.labels)[scored].float().mean() > 0.8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_only_float16_scales_the_loss(pretrained, windows, scales, dtype):
+    finetune(pretrained, windows, TAGS, replace(RUN, steps=2), dtype)
+    assert scales == [1.0, 1.0]
+
+
+def test_loss_scaling_does_not_hide_a_loss_that_is_no_number(pretrained, windows):
+    broken = copy.deepcopy(pretrained)
+    with torch.no_grad():
+        broken.bert.embeddings.word_embeddings.weight[2] = float("nan")  # of [CLS], which all rows have
+    with pytest.raises(FloatingPointError, match="fine-tuning is nan at step 1"):
+        finetune(broken, windows, TAGS, replace(RUN, steps=3), "float16")

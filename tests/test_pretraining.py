@@ -1,6 +1,7 @@
 """Pre-training: the learning rate, the order of rows, budgets as branches, and a loss that falls."""
 
 import errno
+import math
 import multiprocessing
 import os
 import random
@@ -263,6 +264,18 @@ def test_low_precision_learns_too(blocks, dtype):
     (checkpoint,) = pretrain(model.build(TINY, 0), blocks, RUN, (60 * STEP,), dtype=dtype)
     assert checkpoint.losses[-1][1] < checkpoint.losses[0][1]
     assert {parameter.dtype for parameter in checkpoint.model.parameters()} == {torch.float32}
+
+
+def test_a_step_whose_gradients_overflow_is_skipped_and_halves_the_scale(blocks):
+    run = pretraining.new_run(model.build(TINY, 0), RUN, "float16")
+    run.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)  # far above what float16 can hold
+    before = weights_of(run.model)
+    steps = pretraining.train(run, blocks, row_order(50, 60, 8, 0), lambda step: 1e-3, RUN, "float16")
+    assert math.isfinite(next(steps)) and run.scaler.get_scale() == 2.0**39
+    assert torch.equal(weights_of(run.model), before)
+    list(steps)
+    assert 1 < run.scaler.get_scale() < 2.0**30
+    assert run.step == 60 and not torch.equal(weights_of(run.model), before)
 
 
 # Nothing lost: rows, masks and the learning rate follow from the step's number, the rest is in the state

@@ -1,10 +1,11 @@
-"""What BERT-base on a whole Wikipedia would take with this code: on paper, from measured figures.
+"""On paper: how long BERT-base on a whole Wikipedia would take with this code, and what memory `gpu` needs.
 
     python -m tests.benchmarks.on_paper
 
-Counts the arithmetic of one step of ours at 12 x 768, and divides it by the rate that the largest measured
-configuration reached (data/reference/training_speed.json). So it assumes that a larger model reaches the same
-share of the machine's matrix rate. Nothing of this was run.
+For the time it counts the arithmetic of one step of ours at 12 x 768, and divides it by the rate that the
+largest measured configuration reached (data/reference/training_speed.json). So it assumes that a larger model
+reaches the same share of the machine's matrix rate. For the memory see tests/benchmarks/memory.py. Nothing of
+this was run.
 """
 
 import json
@@ -15,6 +16,8 @@ from transformers import BertConfig, BertForMaskedLM
 
 from helpers.experiment import REFERENCE
 from helpers.model import masked_lm_loss
+from helpers.settings import SCALES
+from tests.benchmarks import memory
 
 WIKIPEDIA = 3.3e9  # wordpieces: 2.5 billion words (Devlin et al. 2019, section 3.1), 1.3 wordpieces for each
 MEASURED = "4x256, 8192 wordpieces, length 128"
@@ -42,7 +45,8 @@ def main() -> None:
     print(f"BERT-base, rows of {LENGTH}: {operations / 1e9:.2f} billion operations per token.")
     print(f"{rate / 1e9:.0f} billion operations per second, {share:.0%} of the matrix rate, were measured at")
     print(f"{MEASURED}, on {speed['machine']['cores']} cores of {speed['machine']['processor']}.")
-    print(f"At that rate one pass over {WIKIPEDIA / 1e9:.1f} billion wordpieces takes {days:.0f} days.")
+    print(f"At that rate one pass over {WIKIPEDIA / 1e9:.1f} billion wordpieces takes {days:.0f} days.\n")
+    memory.show(SCALES["gpu"])
 
 
 if __name__ == "__main__":
