@@ -1,12 +1,12 @@
 # make run        the whole series: notebooks 00-07, the table, the figure and the report
-# make test       linter, unit tests, and every notebook at smoke scale
-# make test-all   the same with the slow tests
+# make test       linter, unit tests, every notebook at smoke scale, and 03 and 06 as on Colab (Python 3.13)
+# make test-all   the same with the slow tests, and every notebook as on Colab
 # make mutants    plants errors in the masking code, one at a time: do its tests notice each of them?
 # make bench      the speed of masking, beside other people's, on this machine
 # make bench-training   the speed of training, beside the Trainer's, and what each lever brings
 # make coursework   the students' notebooks, without solutions; ARGS="--students FILE.csv" for own seeds
 # make lab        JupyterLab, opened on notebook 00
-# make clean      removes .venv and everything that running the series made
+# make clean      removes .venv, .colab and everything that running the series made
 #
 # Options for `run`, `mutants`, `coursework` and the two `bench` go into ARGS:   make run ARGS="--minutes 30"
 # Another scale:                       SCALE=smoke make run
@@ -43,7 +43,7 @@ lab: .venv/installed
 	$(BIN)/jupyter lab notebooks/00_the_question.ipynb
 
 clean:
-	rm -rf .venv data/runs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .colab data/runs data/locks build *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 # Made again only when the two files that name the versions change. Some installations
 # list a Python that does not start, so each candidate is asked for its version.

@@ -14,6 +14,7 @@ from filelock import FileLock
 from helpers.settings import ROOT
 
 FOLDER = ROOT / "data" / "runs" / "artifacts"
+LOCKS = ROOT / "data" / "locks"  # a lock does not hold on a Google Drive, where FOLDER may be
 MANIFEST = "manifest.json"
 
 
@@ -48,7 +49,8 @@ def build(kind: str, key: object, make: Callable[[Path], None], *, resumable: bo
     """
     folder = _folder(kind, key)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    with FileLock(LOCKS / f"{folder.name}.lock"):
         if is_whole(folder):
             return folder
         shutil.rmtree(folder, ignore_errors=True)

@@ -212,7 +212,7 @@ def plan(settings: Settings, *, minutes: float | None = None, replicates: int | 
     key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:12]
     wish = f"{key} {minutes} {replicates}"
     old = read_plan(settings)
-    if old:
+    if old and old.device == _device():  # a plan for a GPU does not hold without one
         as_before = minutes is None and replicates is None and old.key.startswith(key)
         if as_before or old.key == wish:
             return old

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -25,25 +26,33 @@ BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*?(?:/(?P<name>\w+)\.i
 
 SETUP = """\
 # Setup: puts the project on Python's path. A notebook opened alone, as on Colab, fetches the project first.
+DRIVE = ""  # on Colab: the name of a folder in your Google Drive; everything made here is kept there
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 places = [Path(".."), Path("."), Path("token-or-span")]  # above this notebook, here, fetched before
 project = next((place for place in places if (place / "helpers" / "masking.py").is_file()), None)
 if project is None:
-    part = Path("token-or-span.part")
+    part, project = Path("token-or-span.part"), Path("token-or-span")
     shutil.rmtree(part, ignore_errors=True)  # left by an interrupted download
+    if project.exists():  # not whole: put aside
+        project.rename(f"token-or-span.{{time.time():.0f}}")
     address = "{repository}"
-    subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch={ref}", address, part], check=True)
-    project = part.rename("token-or-span")
+    git = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", address, part]
+    if subprocess.run(git).returncode:
+        raise ConnectionError(f"cannot fetch {{address}}: check the network, then run this cell again")
+    part.rename(project)
 sys.path.insert(0, str(project.resolve()))
-if project.name == "token-or-span":
-    from helpers.notebooks import install_missing
+from helpers.notebooks import install_missing, keep_on_drive
 
+if project.name == "token-or-span":
     install_missing()  # whatever is installed already keeps its version
+if DRIVE:
+    keep_on_drive(DRIVE)
 os.chdir(project / "notebooks")"""
 
 
@@ -143,14 +152,52 @@ def install_missing() -> None:
     """Installs the dependencies of pyproject.toml that cannot be imported; never upgrades one that can.
 
     Raises:
-        subprocess.CalledProcessError: pip failed; its output says why.
+        RuntimeError: pip failed; its output says why.
     """
     needs = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
     missing = [need for need in needs if importlib.util.find_spec(re.match(r"\w+", need)[0]) is None]
     if missing:
-        print("Installing", ", ".join(missing))
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+        names = ", ".join(missing)
+        print("Installing", names)
+        if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing]).returncode:
+            raise RuntimeError(
+                f"pip cannot install {names}, as it says above: check the network, then run this cell again"
+            )
         importlib.invalidate_caches()
+
+
+def keep_on_drive(name: str) -> None:
+    """Has all that is made go to a folder of the reader's Google Drive, which outlives a Colab runtime.
+
+    `data/runs` becomes a link to that folder. What an earlier runtime left there is found again; what this
+    one has made already is copied there.
+
+    Raises:
+        RuntimeError: this is not Colab.
+        ValueError: `name` leads out of the Drive.
+    """
+    try:
+        from google.colab import drive
+    except ImportError as error:
+        raise RuntimeError('DRIVE works on Colab only: write DRIVE = "" in the setup cell') from error
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise ValueError(f"DRIVE is {name!r}; give the name of a folder, such as token-or-span")
+    mounted = ROOT.parent / "drive"  # /content/drive, as Colab's own button has it
+    drive.mount(str(mounted))
+    kept, runs = mounted / "MyDrive" / name, ROOT / "data" / "runs"
+    kept.mkdir(parents=True, exist_ok=True)
+    if runs.is_symlink():
+        runs.unlink()
+    elif runs.exists():
+        shutil.copytree(runs, kept, dirs_exist_ok=True, copy_function=_copy_if_missing)
+        shutil.rmtree(runs)
+    runs.symlink_to(kept, target_is_directory=True)
+    print(f"Everything made here is kept in your Google Drive, in {name}")
+
+
+def _copy_if_missing(source: str, target: str) -> None:
+    if not os.path.exists(target):
+        shutil.copy2(source, target)
 
 
 # --- execution ---

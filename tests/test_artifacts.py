@@ -15,6 +15,7 @@ from helpers.artifacts import build, exists, is_whole, source_hash
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path) -> Path:
     monkeypatch.setattr(artifacts, "FOLDER", tmp_path / "artifacts")
+    monkeypatch.setattr(artifacts, "LOCKS", tmp_path / "locks")
     return tmp_path / "artifacts"
 
 
@@ -42,6 +43,7 @@ def test_it_is_built_once(folder):
     assert make.calls == 1
     assert (first / "weights.bin").stat().st_mtime_ns == before
     assert set(json.loads((first / "manifest.json").read_text())) == {"weights.bin", "inner/text.txt"}
+    assert list(folder.iterdir()) == [first], "the folder may be on a Google Drive, where no lock holds"
 
 
 def slow_build(folder: Path, log: Path, start) -> None:
@@ -80,7 +82,7 @@ def test_a_failure_leaves_nothing(folder, error):
     with pytest.raises(error, match="stopped"):
         build("thing", 1, fail)
     assert not exists("thing", 1)
-    assert [path.suffix for path in folder.iterdir()] in ([], [".lock"])
+    assert not list(folder.iterdir())
     make = Maker()
     assert is_whole(build("thing", 1, make)) and make.calls == 1  # and the lock is free again
 

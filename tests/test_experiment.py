@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -103,6 +103,15 @@ def test_the_plan_fits_into_the_minutes(settings, folder, monkeypatch):
     asked = plan(many, replicates=7)
     assert asked.replicates == 7  # however long it takes
     assert "7 paired replicates of 3 arms" in str(asked)
+
+
+def test_a_plan_for_another_device_is_measured_again(settings, folder):
+    """A folder on a drive may have been made with a GPU that is not there today."""
+    moved = replace(settings, out=folder / "moved")
+    here = plan(moved)
+    there = replace(here, device="cuda" if here.device == "cpu" else "cpu", tokens_per_second=1)
+    (moved.out / "plan.json").write_text(json.dumps(asdict(there)))
+    assert plan(moved).device == here.device and plan(moved).tokens_per_second > 1
 
 
 @pytest.mark.parametrize("options", [{"replicates": 0}, {"minutes": 0}, {"minutes": -1}])

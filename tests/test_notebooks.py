@@ -5,6 +5,7 @@ import re
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -253,6 +254,68 @@ def test_setup_beside_the_project_fetches_and_installs_nothing(remote, tmp_path,
     assert where == str(remote / "notebooks")
     assert helpers == str(remote / "helpers" / "__init__.py")
     assert not (tmp_path / "asked").exists() and not (remote / "token-or-span").exists()
+
+
+def test_pip_without_a_network_is_one_clear_error(remote, tmp_path):
+    (remote.parent / "stand-in" / "pip" / "__main__.py").write_text("raise SystemExit(1)")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    with pytest.raises(subprocess.CalledProcessError) as raised:
+        run_setup(remote, alone)
+    assert "RuntimeError: pip cannot install absent-package==1" in raised.value.stderr.splitlines()[-1]
+
+
+# --- results on a Google Drive ---
+
+
+@pytest.fixture
+def colab(tmp_path, monkeypatch):
+    """A fetched project on a machine with Colab's module and the reader's Drive; gives its data/runs."""
+    (tmp_path / "drive of the reader").mkdir()
+    (tmp_path / "content" / "token-or-span" / "data").mkdir(parents=True)
+    monkeypatch.syspath_prepend(Path(__file__).parent / "colab" / "stand_in")
+    monkeypatch.setenv("STAND_IN_DRIVE", str(tmp_path / "drive of the reader"))
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path / "content" / "token-or-span")
+    before = set(sys.modules)
+    yield tmp_path / "content" / "token-or-span" / "data" / "runs"
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_results_outlive_the_runtime_on_a_drive(colab, tmp_path):
+    for _ in range(2):  # running the cell twice is harmless
+        notebooks.keep_on_drive("mine/first")
+        (colab / "smoke").mkdir(exist_ok=True)
+        (colab / "smoke" / "results.csv").write_text("kept")
+    notebooks.keep_on_drive("second")
+    assert not list(colab.iterdir())
+    notebooks.keep_on_drive("mine/first")
+    assert (colab / "smoke" / "results.csv").read_text() == "kept"
+    assert (tmp_path / "drive of the reader" / "mine" / "first" / "smoke" / "results.csv").exists()
+
+
+def test_what_was_made_before_a_drive_was_named_goes_there_too(colab, tmp_path):
+    kept = tmp_path / "drive of the reader" / "mine"
+    for folder, text in ((colab, "new"), (kept, "old")):
+        (folder / "smoke").mkdir(parents=True)
+        (folder / "smoke" / "plan.json").write_text(text)
+    (colab / "smoke" / "predictions.json").write_text("new")
+    notebooks.keep_on_drive("mine")
+    assert colab.resolve() == kept
+    assert (colab / "smoke" / "plan.json").read_text() == "old", "nothing on the Drive is overwritten"
+    assert (colab / "smoke" / "predictions.json").read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/content"])
+def test_a_folder_outside_the_drive_is_refused(colab, name):
+    with pytest.raises(ValueError, match="give the name of a folder"):
+        notebooks.keep_on_drive(name)
+
+
+def test_a_drive_elsewhere_than_on_colab_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", None)
+    with pytest.raises(RuntimeError, match='works on Colab only: write DRIVE = ""'):
+        notebooks.keep_on_drive("mine")
 
 
 # --- execution ---
