@@ -332,10 +332,10 @@ def grade(options: argparse.Namespace) -> None:
 
 
 def _collected(options: argparse.Namespace) -> list:
-    from helpers import coursework
+    from helpers import collecting, coursework
 
     try:
-        return coursework.collect(options.folder, options.release or coursework.FOLDER)
+        return collecting.collect(options.folder, options.release or coursework.FOLDER)
     except coursework.CourseworkError as error:
         raise InputError(error) from error
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 from tqdm import tqdm
 
-from helpers import coursework
-from helpers.coursework import CourseworkError, Exercise, Point, Submission
+from helpers import collecting, coursework
+from helpers.collecting import Submission
+from helpers.coursework import CourseworkError, Exercise, Point
 from helpers.sandbox import Limits, StudentError, TooSlowError, UnsolvedError, Worker, bubblewrap
 
 ANSWER = ["student", "exercise", "most", "points", "comment", "answer"]  # columns of written.csv
@@ -224,12 +225,12 @@ def _compare(grades: list[Grade]) -> None:
     for task in coursework.exercises():
         if task.written or task.name == "own_numbers":
             continue
-        who = defaultdict(list, {coursework.code_of(task.source): ["the published solution"]})
+        who = defaultdict(list, {collecting.code_of(task.source): ["the published solution"]})
         solved = [one for one in grades if one.earned(task)]
         for one in solved:
-            who[coursework.code_of(one.submission.answers[task.name])].append(one.submission.student)
+            who[collecting.code_of(one.submission.answers[task.name])].append(one.submission.student)
         for one in solved:
-            others = who[coursework.code_of(one.submission.answers[task.name])]
+            others = who[collecting.code_of(one.submission.answers[task.name])]
             if len(others) > 1:
                 one.same_code[task.name] = [name for name in others if name != one.submission.student]
 

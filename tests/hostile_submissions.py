@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
-from helpers import coursework, grading
+from helpers import collecting, coursework, grading
 from helpers.sandbox import Limits, bubblewrap
 
 SECRET = "the hidden checks of this course"
@@ -154,7 +154,7 @@ def attack(name: str, isolate: bool, limits: Limits | None = None) -> Harm:
         solves_nothing = "" if "\ndef " in ATTACKS[name] else BLANK
         # The function first: what is raised after it does not keep it from being called.
         cell = f"{place}{solves_nothing}{ATTACKS[name].replace('SECRET', SECRET)}"
-        submission = coursework.Submission("eve", 0, {}, {task.name: cell})
+        submission = collecting.Submission("eve", 0, {}, {task.name: cell})
         outcomes = grading.graded(task, submission, bubblewrap() if isolate else [], limits)
         touched = []
         files = {file.relative_to(desk).as_posix(): file for file in desk.rglob("*") if file.is_file()}

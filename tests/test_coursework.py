@@ -8,7 +8,7 @@ import zipfile
 import nbformat
 import pytest
 
-from helpers import coursework, notebooks
+from helpers import collecting, coursework, notebooks
 from helpers.coursework import CourseworkError
 
 GRADED = "02_token_masking", "03_span_masking", "05_fine_tuning", "06_f1_by_entity_length"
@@ -52,7 +52,7 @@ def submitted(released, tmp_path):
 
 
 def ada(edit, released):
-    found = {submission.student: submission for submission in coursework.collect(edit.folder, released)}
+    found = {submission.student: submission for submission in collecting.collect(edit.folder, released)}
     return found["ada"]
 
 
@@ -171,7 +171,7 @@ def test_a_sound_submission_has_no_findings(submitted, released):
 
 
 def test_who_handed_in_nothing_is_named(submitted, released):
-    ben = next(one for one in coursework.collect(submitted.folder, released) if one.student == "ben")
+    ben = next(one for one in collecting.collect(submitted.folder, released) if one.student == "ben")
     assert [str(finding) for finding in ben.findings] == ["ben: nothing was handed in [to do: graded with 0]"]
 
 
@@ -333,12 +333,12 @@ def test_two_copies_of_a_notebook_are_named(submitted, released):
 
 def test_a_stranger_and_an_empty_folder_are_named(submitted, released, tmp_path_factory):
     (submitted.folder / "ada").rename(submitted.folder / "adda")
-    found = {one.student: one for one in coursework.collect(submitted.folder, released)}
+    found = {one.student: one for one in collecting.collect(submitted.folder, released)}
     assert any("nobody on the list" in str(finding) for finding in found["adda"].findings)
     with pytest.raises(CourseworkError, match="holds no submissions"):
-        coursework.collect(tmp_path_factory.mktemp("empty"), released)
+        collecting.collect(tmp_path_factory.mktemp("empty"), released)
     with pytest.raises(CourseworkError, match="--release"):
-        coursework.collect(submitted.folder, tmp_path_factory.mktemp("nothing released"))
+        collecting.collect(submitted.folder, tmp_path_factory.mktemp("nothing released"))
 
 
 def test_links_are_not_followed(submitted, released, tmp_path_factory):

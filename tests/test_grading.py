@@ -6,9 +6,10 @@ from dataclasses import replace as changed
 
 import pytest
 
-from helpers import coursework, grading, sandbox, scoring, settings, world
+from helpers import collecting, coursework, grading, sandbox, scoring, settings, world
 from helpers.__main__ import main
-from helpers.coursework import CourseworkError, Submission
+from helpers.collecting import Submission
+from helpers.coursework import CourseworkError
 from helpers.sandbox import IsolationError, Limits, StudentError, UnsolvedError, Worker, bubblewrap
 
 TASKS = {task.name: task for task in coursework.exercises()}
@@ -79,7 +80,7 @@ def test_the_same_code_is_named(graded):
     assert "token_masking: same code as the published solution, cleo, dora" in table["ada"]["look"]
     assert "own_numbers" not in table["ada"]["look"] and table["ben"]["look"] == ""
     renamed = TASKS["align_labels"].source.replace('    """One label', '    # mine\n    """Label')
-    assert coursework.code_of(renamed) == coursework.code_of(TASKS["align_labels"].source)
+    assert collecting.code_of(renamed) == collecting.code_of(TASKS["align_labels"].source)
 
 
 def test_a_page_for_each_student_that_runs_nothing_of_theirs(graded):

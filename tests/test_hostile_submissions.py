@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers import coursework, grading
+from helpers import collecting, coursework, grading
 from helpers.sandbox import Limits
 from tests.hostile_submissions import ATTACKS, attack
 
@@ -45,7 +45,7 @@ def test_a_submission_beside_hostile_ones_gets_its_points(tmp_path):
     hang = {"token_masking": ATTACKS["loops forever"]}
     crash = {"token_masking": ATTACKS["ends Python as if all were well"]}
     submissions = [
-        coursework.Submission(name, 0, {}, answers)
+        collecting.Submission(name, 0, {}, answers)
         for name, answers in (("eve", hang), ("ada", solved), ("mallory", crash), ("zoe", solved))
     ]
     grades = grading.grade(submissions, tmp_path, limits=Limits(seconds=2))
