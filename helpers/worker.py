@@ -105,6 +105,8 @@ def answer(request: dict, names: dict) -> dict:
         if "define" in request:
             exec(compile(request["define"], "<your code>", "exec"), names)
             return {"value": None}
+        if request["call"] not in names:
+            raise NameError(f"there is no function {request['call']}")
         arguments, keywords = decode(request["arguments"]), decode(request["keywords"])
         value = encode(names[request["call"]](*arguments, **keywords))
         return {"value": value, "arguments": encode(arguments)}
