@@ -193,7 +193,7 @@ class Kernel:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
-    def run(self, source: str, timeout: float = 300) -> list[dict]:
+    def run(self, source: str, timeout: float = 600) -> list[dict]:
         """Runs a cell; returns the messages that it sends, each with `msg_type` and `content`.
 
         Raises:
