@@ -5,6 +5,7 @@ in grey too: by fill, edge and weight of the letters.
 """
 
 import base64
+import html
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -156,11 +157,19 @@ class Panel:
             kind = ipywidgets.Dropdown if isinstance(start, str) else ipywidgets.SelectionSlider
             self.controls[name] = kind(options=values, value=start, description=name.replace("_", " "))
             self.controls[name].observe(self._follow, "value")
-        self.image = ipywidgets.Image(value=self.picture, format="png")
+        self.image = ipywidgets.HTML(self._html())  # ipywidgets.Image has no place for alternative text
         self.box = ipywidgets.VBox([*self.controls.values(), self.image])
 
     def _follow(self, _change: object) -> None:
-        self.image.value = _png(self.draw(**{name: control.value for name, control in self.controls.items()}))
+        self.picture = _png(self.draw(**{name: control.value for name, control in self.controls.items()}))
+        self.image.value = self._html()
+
+    def _html(self) -> str:
+        """The picture, and what is chosen in words, for those who cannot see it."""
+        chosen = [f"{name.replace('_', ' ')} {control.value}" for name, control in self.controls.items()]
+        alt = html.escape(f"{self.description} Chosen: {', '.join(chosen)}.")
+        source = f"data:image/png;base64,{base64.b64encode(self.picture).decode()}"
+        return f'<img src="{source}" alt="{alt}" style="max-width: 100%">'
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         """The controls for a front end that can show them, the first picture for all others."""

@@ -171,7 +171,7 @@ def panel():
 
 def test_the_picture_of_a_panel_follows_its_controls(panel):
     panel, drawn = panel
-    first = bytes(panel.image.value)
+    first = panel.image.value
     panel.controls["mask_rate"].value = 0.3
     panel.controls["strategy"].value = "token"
     assert drawn == [
@@ -179,7 +179,9 @@ def test_the_picture_of_a_panel_follows_its_controls(panel):
         {"strategy": "span", "mask_rate": 0.3},
         {"strategy": "token", "mask_rate": 0.3},
     ]
-    assert bytes(panel.image.value) != first and bytes(panel.image.value).startswith(b"\x89PNG")
+    assert panel.picture.startswith(b"\x89PNG") and panel.image.value != first
+    assert base64.b64encode(panel.picture).decode() in panel.image.value
+    assert 'alt="One row, masked. Chosen: strategy token, mask rate 0.3."' in panel.image.value
     assert plt.get_fignums() == []
 
 
