@@ -29,7 +29,7 @@ BETWEEN = 0.4  # lines of extra room between two sentences
 
 # Okabe-Ito colours, chosen so that they also differ in grey.
 STATES = {
-    "untouched": dict(fill="white", edge="#bbbbbb", width=0.6, line="-", text="black", weight="normal"),
+    "untouched": dict(fill="white", edge="#8c8c8c", width=0.6, line="-", text="black", weight="normal"),
     "masked": dict(fill="#0072B2", edge="#0072B2", width=1.0, line="-", text="white", weight="bold"),
     "replaced": dict(fill="#F5C363", edge="black", width=1.8, line="--", text="black", weight="bold"),
     "kept": dict(fill="white", edge="#009E73", width=2.6, line="-", text="black", weight="bold"),

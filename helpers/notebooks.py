@@ -67,6 +67,11 @@ def read(path: Path):
         raise ValueError(f"{path} is not a readable notebook: {error}") from error
 
 
+def title(name: str) -> str:
+    """The title of a notebook of the series: "06 F1 by entity length" for "06_f1_by_entity_length"."""
+    return read(FOLDER / f"{name}.ipynb").cells[0].source.splitlines()[0].removeprefix("# ")
+
+
 # --- address: one place (pyproject.toml), and everything that repeats it ---
 
 
@@ -272,8 +277,8 @@ def _is_done(path: Path, copy: Path, key: str) -> bool:
     return done == {"code_hash": code_hash(read(path)), "key": key}
 
 
-# nbconvert's page, with alternative text in the images. Its prompts and some of its code are too pale, and its
-# links differ from the text around them by colour alone.
+# nbconvert's page, with alternative text in the images. Its prompts and some of its code are too pale there,
+# and its links differ from the text around them by colour alone.
 PAGE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_css -%}
 {{ super() }}
@@ -329,7 +334,9 @@ def to_html(copy: Path) -> Path:
                     output.metadata["alt"] = description(notebook, index)
         elif cell.cell_type == "markdown":
             cell.source = LINK.sub(r"](\1.html\2)", BADGE.sub("", cell.source))
-    exporter = HTMLExporter(raw_template=PAGE, require_js_url="", jquery_url="", mathjax_url="", embed_images=True)
+    exporter = HTMLExporter(
+        raw_template=PAGE, require_js_url="", jquery_url="", mathjax_url="", embed_images=True
+    )
     html, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": copy.stem}})
     html = html.replace("<th></th>", "<td></td>")  # a heading of a column says something
     page = copy.with_suffix(".html")
