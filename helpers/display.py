@@ -122,6 +122,15 @@ def masked_text(tokens: Sequence[str], seen: Sequence[str], hidden: Sequence[boo
     return " ".join(parts)
 
 
+def tagged_text(words: Sequence[str], tags: Sequence[str]) -> str:
+    """A labelled sentence as plain text: each mention stands in brackets, with its type behind."""
+    text = list(words)
+    for kind, start, end in spans(tags):
+        text[start] = f"[{text[start]}"
+        text[end - 1] += f" {kind}]"
+    return " ".join(text)
+
+
 def axes_below(figure: Figure, height: float = 2.6) -> Axes:
     """Make a picture of tokens taller by `height` inches, and return axes in the new room for a plot."""
     (tokens,) = figure.axes

@@ -139,6 +139,11 @@ def test_masked_text_says_what_was_there_and_what_is_seen():
     assert text == "The {House → [MASK]}"
 
 
+def test_tagged_text_says_where_mentions_begin_and_end():
+    words, tags = ["Tor", "met", "Marga", "Berg", "Orel"], ["B-PER", "O", "B-PER", "I-PER", "B-LOC"]
+    assert display.tagged_text(words, tags) == "[Tor PER] met [Marga Berg PER] [Orel LOC]"
+
+
 def test_the_figure_shows_once_in_a_notebook():
     import matplotlib.pyplot as plt
 

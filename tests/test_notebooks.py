@@ -1,5 +1,6 @@
 """The notebooks as files: what a reader relies on in each, fresh outputs, and how they are run."""
 
+import itertools
 import json
 import re
 import statistics
@@ -101,6 +102,41 @@ def test_headings_are_in_order(name):
     levels = [len(match) for match in re.findall(r"^(#+) ", text, flags=re.MULTILINE)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def with_figure(cell):
+    outputs = cell.outputs if cell.cell_type == "code" else []
+    return any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def texts(cell):
+    """What a code cell says: printed lines and tables, not the names of objects such as <Figure …>."""
+    for output in cell.outputs if cell.cell_type == "code" else []:
+        text = output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        if text.strip() and "image/png" not in output.get("data", {}):
+            yield text
+
+
+@series
+def test_every_figure_is_described(name):
+    """Its description becomes its alternative text on web pages."""
+    notebook = load(name)
+    for index, cell in enumerate(notebook.cells):
+        assert not with_figure(cell) or len(notebooks.description(notebook, index)) > 30, cell.id
+
+
+@series
+def test_every_figure_has_its_values_as_text(name):
+    """A picture of tokens in its own cell; a plot there, or in the next three before another figure comes."""
+    cells = load(name).cells
+    silent = []
+    for index, cell in enumerate(cells):
+        if with_figure(cell):
+            plot = any(output.output_type == "display_data" for output in cell.outputs)
+            after = itertools.takewhile(lambda cell: not with_figure(cell), cells[index + 1 : index + 4])
+            if not any(any(texts(one)) for one in (cell, *(after if plot else ()))):
+                silent.append(cell.id)
+    assert not silent
 
 
 @series

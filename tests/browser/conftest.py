@@ -12,10 +12,12 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
+from chromium import ON_THE_PATH, find
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "data" / "runs" / "browser"
-ON_THE_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+KEPT = pytest.StashKey[Path]()
 QUIET = [  # nothing but the pages under test
     "--disable-gpu",
     "--disable-quic",
@@ -36,15 +38,12 @@ def browser():
 
     Per module, because Playwright keeps an event loop running, in which nbmake's notebooks could not run.
     """
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-        found = next(filter(None, map(shutil.which, ON_THE_PATH)), own)
-        if not Path(found).exists():
+        found = find(playwright)
+        if found is None:
             pytest.fail(
-                f"No browser: neither {', '.join(ON_THE_PATH)} on the PATH, nor Playwright's own at {own}. "
-                "`make test-browser` installs one; so do `apt-get install chromium` on Debian and "
+                f"No browser: none of {', '.join(ON_THE_PATH)} is on the PATH, and Playwright has none "
+                "either. `make test-browser` installs one; so do `apt-get install chromium` on Debian and "
                 "`.venv/bin/playwright install chromium`.",
                 pytrace=False,
             )
@@ -57,10 +56,16 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def screenshots():
+def screenshots(request):
     """The folder where pictures of what was tested are kept for a look."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    request.config.stash[KEPT] = SCREENSHOTS
     return SCREENSHOTS
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if folder := config.stash.get(KEPT, None):
+        terminalreporter.write_line(f"Screenshots: {folder}")
 
 
 @pytest.fixture

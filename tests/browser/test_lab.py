@@ -166,4 +166,3 @@ def test_a_notebook_in_jupyterlab(open_notebook, screenshots, name):
     notebook.picture(screenshots / f"{name}.png")
     check_links(notebook, name)
     notebook.page.screenshot(path=screenshots / f"{name}-next.png")
-    print(f"Screenshots: {screenshots}")

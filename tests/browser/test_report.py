@@ -85,7 +85,6 @@ def test_the_report_holds_all_and_needs_nothing_else(open_page, folder, screensh
     assert re.search(r"Python 3\.\d+.*torch.*processors", page.inner_text("main"), flags=re.DOTALL)
     assert not_its_own(requests) == []
     page.screenshot(path=screenshots / "report.png", full_page=True)
-    print(f"Screenshots: {screenshots}")
 
 
 @pytest.mark.parametrize("width", [1280, PHONE])
