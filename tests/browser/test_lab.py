@@ -73,12 +73,14 @@ class Notebook:
         else:
             self.page.wait_for_function(FINISHED, arg=[RUN, ERROR], timeout=5 * MINUTE)
 
-    def picture(self, path):
-        """Keeps the whole notebook, from top to bottom, as one image."""
+    def pictures(self, folder, name):
+        """Keeps the whole notebook, from top to bottom, as a few tall images."""
         outer = self.panel.locator(".jp-WindowedPanel-outer")
-        height = outer.evaluate("notebook => notebook.scrollHeight")
-        self.page.set_viewport_size({"width": 1280, "height": min(height + 200, 16_000)})
-        outer.screenshot(path=path)
+        self.page.set_viewport_size({"width": 1280, "height": 6000})
+        tall = outer.evaluate("notebook => [notebook.scrollHeight, notebook.clientHeight]")
+        for number, top in enumerate(range(0, *tall), start=1):
+            outer.evaluate("(notebook, top) => notebook.scrollTop = top", top)
+            outer.screenshot(path=folder / f"{name}-{number}.png")
         self.page.set_viewport_size({"width": 1280, "height": 1000})
 
 
@@ -163,6 +165,6 @@ def test_a_notebook_in_jupyterlab(open_notebook, screenshots, name):
     check_images(notebook, name)
     if name == QUICK:
         check_panel(notebook).screenshot(path=screenshots / f"{name}-panel.png")
-    notebook.picture(screenshots / f"{name}.png")
+    notebook.pictures(screenshots, name)
     check_links(notebook, name)
     notebook.page.screenshot(path=screenshots / f"{name}-next.png")
