@@ -1,6 +1,7 @@
 # make run        the whole series: notebooks 00-07, the table, the figure and the report
-# make test       linter, unit tests, every notebook at smoke scale, and 03 and 06 as on Colab (Python 3.13)
-# make test-all   the same with the slow tests, and every notebook as on Colab
+# make test       linter, unit tests, every notebook at smoke scale; 03 and 06 as on Colab, 03 in a browser
+# make test-all   the same with the slow tests, and every notebook as on Colab and in a browser
+# make test-browser   every notebook in JupyterLab and every page, in a real browser; fetches one if needed
 # make mutants    plants errors in the masking code, one at a time: do its tests notice each of them?
 # make bench      the speed of masking, beside other people's, on this machine
 # make bench-training   the speed of training, beside the Trainer's, and what each lever brings
@@ -15,7 +16,7 @@
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 
-.PHONY: run test test-all mutants bench bench-training coursework lab clean
+.PHONY: run test test-all test-browser mutants bench bench-training coursework lab clean
 
 run: .venv/installed
 	@$(BIN)/python -m helpers run $(ARGS)
@@ -26,6 +27,10 @@ test test-all: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	SCALE=smoke $(BIN)/python -m pytest --nbmake $(PYTEST_OPTIONS) tests notebooks
+
+test-browser: .venv/installed
+	$(BIN)/python tests/browser/chromium.py
+	$(BIN)/python -m pytest -m "not real" tests/browser
 
 mutants: .venv/installed
 	$(BIN)/python tests/mutants.py $(ARGS)

@@ -5,6 +5,7 @@ in grey too: by fill, edge and weight of the letters.
 """
 
 import base64
+import html
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -28,7 +29,7 @@ BETWEEN = 0.4  # lines of extra room between two sentences
 
 # Okabe-Ito colours, chosen so that they also differ in grey.
 STATES = {
-    "untouched": dict(fill="white", edge="#bbbbbb", width=0.6, line="-", text="black", weight="normal"),
+    "untouched": dict(fill="white", edge="#8c8c8c", width=0.6, line="-", text="black", weight="normal"),
     "masked": dict(fill="#0072B2", edge="#0072B2", width=1.0, line="-", text="white", weight="bold"),
     "replaced": dict(fill="#F5C363", edge="black", width=1.8, line="--", text="black", weight="bold"),
     "kept": dict(fill="white", edge="#009E73", width=2.6, line="-", text="black", weight="bold"),
@@ -121,6 +122,15 @@ def masked_text(tokens: Sequence[str], seen: Sequence[str], hidden: Sequence[boo
     return " ".join(parts)
 
 
+def tagged_text(words: Sequence[str], tags: Sequence[str]) -> str:
+    """A labelled sentence as plain text: each mention stands in brackets, with its type behind."""
+    text = list(words)
+    for kind, start, end in spans(tags):
+        text[start] = f"[{text[start]}"
+        text[end - 1] += f" {kind}]"
+    return " ".join(text)
+
+
 def axes_below(figure: Figure, height: float = 2.6) -> Axes:
     """Make a picture of tokens taller by `height` inches, and return axes in the new room for a plot."""
     (tokens,) = figure.axes
@@ -156,11 +166,19 @@ class Panel:
             kind = ipywidgets.Dropdown if isinstance(start, str) else ipywidgets.SelectionSlider
             self.controls[name] = kind(options=values, value=start, description=name.replace("_", " "))
             self.controls[name].observe(self._follow, "value")
-        self.image = ipywidgets.Image(value=self.picture, format="png")
+        self.image = ipywidgets.HTML(self._html())  # ipywidgets.Image has no place for alternative text
         self.box = ipywidgets.VBox([*self.controls.values(), self.image])
 
     def _follow(self, _change: object) -> None:
-        self.image.value = _png(self.draw(**{name: control.value for name, control in self.controls.items()}))
+        self.picture = _png(self.draw(**{name: control.value for name, control in self.controls.items()}))
+        self.image.value = self._html()
+
+    def _html(self) -> str:
+        """The picture, and what is chosen in words, for those who cannot see it."""
+        chosen = [f"{name.replace('_', ' ')} {control.value}" for name, control in self.controls.items()]
+        alt = html.escape(f"{self.description} Chosen: {', '.join(chosen)}.")
+        source = f"data:image/png;base64,{base64.b64encode(self.picture).decode()}"
+        return f'<img src="{source}" alt="{alt}" style="max-width: 100%">'
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         """The controls for a front end that can show them, the first picture for all others."""

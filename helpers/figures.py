@@ -1,8 +1,8 @@
 """The figures of the series. They draw from the results table, and beside each one stand its values as text.
 
-Every arm has its own colour (Okabe and Ito's palette, safe for the colour-blind), marker and line style, so
-that the figures can be read in grey. Functions return a figure that is open in pyplot: a notebook shows it
-with `plt.show()`.
+Every arm has its own colour (from the palettes of Okabe and Ito and of Paul Tol, safe for the colour-blind),
+marker and line style, so that the figures can be read in grey. Functions return a figure that is open in
+pyplot: a notebook shows it with `plt.show()`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ ARMS = {
     "token": Style("token masking", "#0072B2", "o", "--", False),
     "whole_word": Style("whole-word masking", "#009E73", "^", "-.", True),
     "span": Style("span masking", "#D55E00", "s", "-", True),
-    "mentions": Style("oracle (known names)", "#7A4E9E", "v", (0, (5, 1, 1, 1, 1, 1)), False),
+    "mentions": Style("oracle (known names)", "#882255", "v", (0, (5, 1, 1, 1, 1, 1)), False),
 }
 GREY = "#595959"
 LOOK = {
@@ -148,13 +148,13 @@ def difference_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> 
     pairs, summary = _differences(core)
     figure, axes = plt.subplots()
     names = _length_axis(axes, summary)
-    axes.axhspan(-1, 1, color="#DDDDDD", zorder=0, label="±1 F1: too small to matter")
+    axes.axhspan(-1, 1, facecolor="#DDDDDD", edgecolor=GREY, zorder=0, label="±1 F1: too small to matter")
     axes.axhline(0, color=GREY, linewidth=1)
     for place, name in enumerate(names):
         own = pairs.loc[pairs["length"] == name, "difference"]
         beside = place + 0.16 + np.linspace(0, 0.16, len(own))  # beside the interval, not under it
         label = "each replicate" if place == 0 else None
-        axes.plot(beside, own, "o", color=GREY, markersize=3, alpha=0.6, linewidth=0, label=label)
+        axes.plot(beside, own, "o", color=GREY, markersize=3, alpha=0.8, linewidth=0, label=label)
     ordered = summary.set_index("length").loc[names]
     style = ARMS["span"]
     axes.errorbar(
@@ -229,7 +229,8 @@ def _f1_along(table: pd.DataFrame, column: str, labelled_sentences: int) -> Figu
         if (own[column] == 0).all():  # no pre-training: a level to compare with, at no number of tokens
             style, (mean, low, high) = ARMS[arm], own[["mean", "low", "high"]].iloc[0]
             axes.axhline(mean, color=style.color, linestyle=style.linestyle, label=style.label)
-            axes.axhspan(low, high, color=style.color, alpha=0.08, linewidth=0)
+            edge = {"edgecolor": style.color, "linewidth": 0.5, "linestyle": ":"}
+            axes.axhspan(low, high, facecolor=(style.color, 0.08), **edge)
         else:
             _draw(axes, arm, own[column] * np.exp(0.25 * shift), own)
     values = sorted(value for value in summary[column].unique() if value > 0)

@@ -22,6 +22,7 @@ FOLDER = ROOT / "notebooks"
 PYPROJECT = ROOT / "pyproject.toml"
 README = ROOT / "README.md"
 
+LINK = re.compile(r"\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)")  # from one notebook to another
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*?(?:/(?P<name>\w+)\.ipynb)?\)")
 
 SETUP = """\
@@ -73,6 +74,11 @@ def read(path: Path):
         return nbformat.read(path, as_version=4)
     except Exception as error:
         raise ValueError(f"{path} is not a readable notebook: {error}") from error
+
+
+def title(name: str) -> str:
+    """The title of a notebook of the series: "06 F1 by entity length" for "06_f1_by_entity_length"."""
+    return read(FOLDER / f"{name}.ipynb").cells[0].source.splitlines()[0].removeprefix("# ")
 
 
 # --- address: one place (pyproject.toml), and everything that repeats it ---
@@ -318,16 +324,68 @@ def _is_done(path: Path, copy: Path, key: str) -> bool:
     return done == {"code_hash": code_hash(read(path)), "key": key}
 
 
+# nbconvert's page, with alternative text in the images. Its prompts and some of its code are too pale there,
+# and its links differ from the text around them by colour alone.
+PAGE = """{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_css -%}
+{{ super() }}
+<style>
+:root {
+  --jp-cell-prompt-not-active-opacity: 1;
+  --jp-cell-prompt-not-active-font-color: #595959;
+  --jp-mirror-editor-comment-color: #346a6a;
+  --jp-mirror-editor-number-color: #006e00;
+  --jp-mirror-editor-operator-color: #8000d0;
+}
+.jp-RenderedHTMLCommon a:link { text-decoration: underline; }
+</style>
+{%- endblock -%}
+{%- block data_png scoped -%}
+<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
+<img src="data:image/png;base64,{{ output.data['image/png'] }}" alt="{{ output.metadata.alt | escape_html }}">
+</div>
+{%- endblock -%}
+"""
+
+
+def description(notebook, index: int) -> str:
+    """The figure of code cell `index` in words: its alternative text.
+
+    That is the paragraph in italics with which the next markdown cell begins, or else the last paragraph of
+    the markdown above.
+    """
+    after = next((cell.source for cell in notebook.cells[index + 1 :] if cell.cell_type == "markdown"), "")
+    above = [cell.source for cell in notebook.cells[:index] if cell.cell_type == "markdown"]
+    if italics := re.match(r"\*[^*].*?[^*]\*(?!\*)", after, flags=re.DOTALL):
+        words = italics[0]
+    else:
+        words = above[-1].split("\n\n")[-1] if above else ""
+    return " ".join(re.sub(r"[*`]", "", words).split())
+
+
 def to_html(copy: Path) -> Path:
-    """Writes an executed notebook as a web page beside it, without live widgets; returns the page."""
+    """Writes an executed notebook as a web page beside it, and returns the page.
+
+    Pages need nothing from elsewhere and no kernel, so they have no live widgets and no badge. Links between
+    notebooks lead to their pages, and figures carry their description as alternative text.
+    """
     from nbconvert import HTMLExporter
 
     notebook = read(copy)
-    for cell in notebook.cells:
+    notebook.metadata.pop("widgets", None)
+    for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
             cell.outputs = lasting_outputs(cell.outputs)
-    exporter = HTMLExporter(require_js_url="", jquery_url="", embed_images=True)
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    output.metadata["alt"] = description(notebook, index)
+        elif cell.cell_type == "markdown":
+            cell.source = LINK.sub(r"](\1.html\2)", BADGE.sub("", cell.source))
+    exporter = HTMLExporter(
+        raw_template=PAGE, require_js_url="", jquery_url="", mathjax_url="", embed_images=True
+    )
     html, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": copy.stem}})
+    html = html.replace("<th></th>", "<td></td>")  # a heading of a column says something
     page = copy.with_suffix(".html")
     page.write_text(html, encoding="utf-8", newline="\n")
     return page

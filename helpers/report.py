@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
-from helpers import figures
+from helpers import figures, notebooks
 from helpers.settings import Settings, versions
 
 
@@ -70,6 +70,9 @@ def write(
         f"{arm}: " + ", ".join(f"{length} {f1.loc[length, arm]}" for length in f1.index) for arm in f1
     )
     scale = asdict(settings.scale)
+    for part in ("strategy", "tokens", "seed"):  # these differ from run to run
+        del scale["pretraining"][part]
+    del scale["finetuning"]["seed"]
     facts = {name.replace("_", " "): _fact(value) for name, value in scale.items()}
     facts |= {"versions": versions(), "machine": machine()}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
@@ -78,12 +81,12 @@ def write(
         figure="data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
         alt=f"A line for each arm, F1 against entity length. {values}.",
         caption=f"{caption(settings, table)}.",
-        f1=f1,
+        f1=f1.map(_fact),
         verdicts=[{**row, "size": effect(row)} for _, row in verdicts.iterrows()],
         notes=notes,
         plan=plan,
         facts=facts,
-        pages=[(path.relative_to(settings.out).as_posix(), path.stem.replace("_", " ")) for path in pages],
+        pages=[(path.relative_to(settings.out).as_posix(), notebooks.title(path.stem)) for path in pages],
     )
     path = settings.out / "report.html"
     path.write_text(html, encoding="utf-8", newline="\n")
@@ -93,7 +96,9 @@ def write(
 def _fact(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name.replace('_', ' ')} {_fact(item)}" for name, item in value.items())
-    return ", ".join(map(_fact, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ", ".join(f"({_fact(item)})" if isinstance(item, tuple) else _fact(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def machine() -> str:

@@ -139,6 +139,11 @@ def test_masked_text_says_what_was_there_and_what_is_seen():
     assert text == "The {House → [MASK]}"
 
 
+def test_tagged_text_says_where_mentions_begin_and_end():
+    words, tags = ["Tor", "met", "Marga", "Berg", "Orel"], ["B-PER", "O", "B-PER", "I-PER", "B-LOC"]
+    assert display.tagged_text(words, tags) == "[Tor PER] met [Marga Berg PER] [Orel LOC]"
+
+
 def test_the_figure_shows_once_in_a_notebook():
     import matplotlib.pyplot as plt
 
@@ -171,7 +176,7 @@ def panel():
 
 def test_the_picture_of_a_panel_follows_its_controls(panel):
     panel, drawn = panel
-    first = bytes(panel.image.value)
+    first = panel.image.value
     panel.controls["mask_rate"].value = 0.3
     panel.controls["strategy"].value = "token"
     assert drawn == [
@@ -179,7 +184,9 @@ def test_the_picture_of_a_panel_follows_its_controls(panel):
         {"strategy": "span", "mask_rate": 0.3},
         {"strategy": "token", "mask_rate": 0.3},
     ]
-    assert bytes(panel.image.value) != first and bytes(panel.image.value).startswith(b"\x89PNG")
+    assert panel.picture.startswith(b"\x89PNG") and panel.image.value != first
+    assert base64.b64encode(panel.picture).decode() in panel.image.value
+    assert 'alt="One row, masked. Chosen: strategy token, mask rate 0.3."' in panel.image.value
     assert plt.get_fignums() == []
 
 

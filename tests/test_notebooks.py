@@ -1,5 +1,6 @@
 """The notebooks as files: what a reader relies on in each, fresh outputs, and how they are run."""
 
+import itertools
 import json
 import re
 import statistics
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers import notebooks
 
@@ -102,6 +103,41 @@ def test_headings_are_in_order(name):
     levels = [len(match) for match in re.findall(r"^(#+) ", text, flags=re.MULTILINE)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def with_figure(cell):
+    outputs = cell.outputs if cell.cell_type == "code" else []
+    return any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def texts(cell):
+    """What a code cell says: printed lines and tables, not the names of objects such as <Figure …>."""
+    for output in cell.outputs if cell.cell_type == "code" else []:
+        text = output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        if text.strip() and "image/png" not in output.get("data", {}):
+            yield text
+
+
+@series
+def test_every_figure_is_described(name):
+    """Its description becomes its alternative text on web pages."""
+    notebook = load(name)
+    for index, cell in enumerate(notebook.cells):
+        assert not with_figure(cell) or len(notebooks.description(notebook, index)) > 30, cell.id
+
+
+@series
+def test_every_figure_has_its_values_as_text(name):
+    """A picture of tokens in its own cell; a plot there, or in the next three before another figure comes."""
+    cells = load(name).cells
+    silent = []
+    for index, cell in enumerate(cells):
+        if with_figure(cell):
+            plot = any(output.output_type == "display_data" for output in cell.outputs)
+            after = itertools.takewhile(lambda cell: not with_figure(cell), cells[index + 1 : index + 4])
+            if not any(any(texts(one)) for one in (cell, *(after if plot else ()))):
+                silent.append(cell.id)
+    assert not silent
 
 
 @series
@@ -379,6 +415,39 @@ def test_a_kernel_that_dies_is_named_with_its_cell(tmp_path):
 def test_an_unknown_notebook_is_refused(project, tmp_path):
     with pytest.raises(ValueError, match="09"):
         notebooks.execute_all(tmp_path / "out", "", ["09"])
+
+
+# --- pages ---
+
+FIGURE = new_output("display_data", data={"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"})
+
+
+@pytest.mark.parametrize(
+    ("above", "after", "words"),
+    [
+        ("Text.", "*Two bars,\nnearly `equal`.*\n\nMore text.", "Two bars, nearly equal."),
+        ("Text.", "*Bars with **thick** edges.*", "Bars with thick edges."),
+        ("First.\n\nThe figure shows two bars.", "**Bold** is no description.", "The figure shows two bars."),
+        ("The figure shows two bars.", "# A heading", "The figure shows two bars."),
+    ],
+)
+def test_a_figure_is_described_below_it_or_above_it(above, after, words):
+    cells = [new_markdown_cell(above), new_code_cell("draw()", outputs=[FIGURE]), new_code_cell("values()")]
+    assert notebooks.description(new_notebook(cells=[*cells, new_markdown_cell(after)]), 1) == words
+
+
+def test_a_page_needs_nothing_from_elsewhere(tmp_path):
+    links = "[next](01_text_and_entities.ipynb#words), [elsewhere](https://example.org/a.ipynb)"
+    cells = [
+        new_markdown_cell(f"# First\n\n{notebooks.badge('https://github.com/a/b', 'main', '00_first')}"),
+        new_code_cell("draw()", outputs=[FIGURE]),
+        new_markdown_cell(f'*A "square".*\n\n{links}'),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "00_first.ipynb")
+    page = notebooks.to_html(tmp_path / "00_first.ipynb").read_text(encoding="utf-8")
+    assert 'alt="A &quot;square&quot;."' in page or "alt='A \"square\".'" in page
+    assert 'href="01_text_and_entities.html#words"' in page and 'href="https://example.org/a.ipynb"' in page
+    assert not re.search(r"""<(?:script|link|img)[^>]*\b(?:src|href)=["']https?:""", page)
 
 
 def test_committed_outputs_last_and_match_their_code(project, tmp_path):
