@@ -13,7 +13,7 @@ from urllib.error import URLError
 
 import pytest
 from chromium import ON_THE_PATH, find
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "data" / "runs" / "browser"
@@ -51,6 +51,7 @@ def browser():
         chromium = playwright.chromium.launch(
             executable_path=found, args=QUIET + ["--no-sandbox"] * root, chromium_sandbox=not root
         )
+        expect.set_options(timeout=60_000)  # milliseconds; the usual 5 seconds are few on a busy machine
         yield chromium
         chromium.close()
 
