@@ -373,6 +373,7 @@ def to_html(copy: Path) -> Path:
 
     notebook = read(copy)
     notebook.metadata.pop("widgets", None)
+    elsewhere = "/".join([address()[0], "blob", address()[1], FOLDER.name])
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
             cell.outputs = lasting_outputs(cell.outputs)
@@ -381,6 +382,7 @@ def to_html(copy: Path) -> Path:
                     output.metadata["alt"] = description(notebook, index)
         elif cell.cell_type == "markdown":
             cell.source = LINK.sub(r"](\1.html\2)", BADGE.sub("", cell.source))
+            cell.source = re.sub(r"\]\((\w+\.md)\)", rf"]({elsewhere}/\1)", cell.source)
     exporter = HTMLExporter(
         raw_template=PAGE, require_js_url="", jquery_url="", mathjax_url="", embed_images=True
     )

@@ -437,7 +437,7 @@ def test_a_figure_is_described_below_it_or_above_it(above, after, words):
 
 
 def test_a_page_needs_nothing_from_elsewhere(tmp_path):
-    links = "[next](01_text_and_entities.ipynb#words), [elsewhere](https://example.org/a.ipynb)"
+    links = "[next](01_text_and_entities.ipynb#words), [elsewhere](https://example.org/a.ipynb), [a](guide.md)"
     cells = [
         new_markdown_cell(f"# First\n\n{notebooks.badge('https://github.com/a/b', 'main', '00_first')}"),
         new_code_cell("draw()", outputs=[FIGURE]),
@@ -447,6 +447,8 @@ def test_a_page_needs_nothing_from_elsewhere(tmp_path):
     page = notebooks.to_html(tmp_path / "00_first.ipynb").read_text(encoding="utf-8")
     assert 'alt="A &quot;square&quot;."' in page or "alt='A \"square\".'" in page
     assert 'href="01_text_and_entities.html#words"' in page and 'href="https://example.org/a.ipynb"' in page
+    repository, ref = notebooks.address()
+    assert f'href="{repository}/blob/{ref}/notebooks/guide.md"' in page
     assert not re.search(r"""<(?:script|link|img)[^>]*\b(?:src|href)=["']https?:""", page)
 
 
