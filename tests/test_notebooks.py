@@ -437,7 +437,7 @@ def test_a_figure_is_described_below_it_or_above_it(above, after, words):
 
 
 def test_a_page_needs_nothing_from_elsewhere(tmp_path):
-    links = "[next](01_text_and_entities.ipynb#words), [elsewhere](https://example.org/a.ipynb), [a](guide.md)"
+    links = "[next](01_text_and_entities.ipynb#words), [there](https://example.org/a.ipynb), [how](guide.md)"
     cells = [
         new_markdown_cell(f"# First\n\n{notebooks.badge('https://github.com/a/b', 'main', '00_first')}"),
         new_code_cell("draw()", outputs=[FIGURE]),
