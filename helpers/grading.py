@@ -88,7 +88,7 @@ def grade(
     _write_table(grades, folder / "grades.csv")
     _write_answers(grades, folder / "written.csv")
     for one in grades:
-        _write_page(one, folder / "feedback" / f"{one.submission.student}.html")
+        write_page(one, folder / "feedback" / f"{one.submission.student}.html")
     return grades
 
 
@@ -281,7 +281,8 @@ def _write_answers(grades: list[Grade], path: Path) -> None:
     _write_csv(path, ANSWER, rows)
 
 
-def _write_page(one: Grade, path: Path) -> None:
+def write_page(one: Grade, path: Path) -> None:
+    """Writes a student's feedback as a web page that needs no other file."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     html = environment.get_template("feedback.html.j2").render(

@@ -9,7 +9,9 @@ import sys
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from helpers import experiment, figures, notebooks, report, settings, verdicts
+from helpers import coursework, experiment, figures, grading, notebooks, report, settings, verdicts
+from helpers.collecting import Finding, Submission
+from helpers.grading import Grade, Outcome
 
 NAMES = [path.stem for path in notebooks.paths()]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
@@ -136,5 +138,18 @@ def test_the_page_of_a_notebook_can_be_used_by_all(open_page, folder, screenshot
     assert len(images) == sum("image/png" in output.get("data", {}) for output in outputs)
     assert all(size > 20 and len(words) > 30 for words, size in images), images
     page.screenshot(path=screenshots / f"{name}-page.png")
+    page.set_viewport_size({"width": PHONE, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE, "the page moves sideways"
+
+
+def test_the_feedback_of_a_student_can_be_used_by_all(open_page, screenshots, tmp_path):
+    findings = [Finding("ada/02.ipynb", "the check token_masking_1 was changed", "ours is used", True)]
+    submission = Submission("ada", 0, {}, {"own_verdict": "It cannot tell. " * 40}, findings)
+    points = [point for task in coursework.exercises() for point in task.points]
+    outcomes = {point.name: Outcome(number % 2, "a mistake, " * 9) for number, point in enumerate(points)}
+    grading.write_page(Grade(submission, outcomes), tmp_path / "ada.html")
+    page, requests = open_page((tmp_path / "ada.html").as_uri())
+    assert violations(page) == [] and not_its_own(requests) == []
+    page.screenshot(path=screenshots / "feedback.png", full_page=True)
     page.set_viewport_size({"width": PHONE, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE, "the page moves sideways"
