@@ -73,8 +73,9 @@ class Notebook:
         """Keeps the whole notebook, from top to bottom, as a few tall images."""
         outer = self.panel.locator(".jp-WindowedPanel-outer")
         self.page.set_viewport_size({"width": 1280, "height": 6000})
-        tall = outer.evaluate("notebook => [notebook.scrollHeight, notebook.clientHeight]")
-        for number, top in enumerate(range(0, *tall), start=1):
+        whole, shown = outer.evaluate("notebook => [notebook.scrollHeight, notebook.clientHeight]")
+        written = whole - shown + 100  # below the last cell there is room to scroll it to the top
+        for number, top in enumerate(range(0, written, shown), start=1):
             outer.evaluate("(notebook, top) => notebook.scrollTop = top", top)
             outer.screenshot(path=folder / f"{name}-{number}.png")
         self.page.set_viewport_size({"width": 1280, "height": 1000})
