@@ -1,5 +1,6 @@
 """The notebooks as files: what a reader relies on in each, fresh outputs, and how they are run."""
 
+import ast
 import itertools
 import json
 import re
@@ -161,6 +162,38 @@ def test_links_lead_somewhere(name):
 def test_the_next_notebook_is_linked(name):
     following = NAMES[NAMES.index(name) + 1 :][:1]
     assert all(f"({after}.ipynb)" in load(name).cells[-1].source for after in following)
+
+
+class Bound(ast.NodeVisitor):
+    """The names that a cell leaves behind: assigned, imported or defined, outside functions."""
+
+    def __init__(self):
+        self.names = set()
+
+    def visit_Name(self, node):  # noqa: N802
+        if isinstance(node.ctx, ast.Store):
+            self.names.add(node.id)
+
+    def visit_FunctionDef(self, node):  # noqa: N802
+        self.names.add(node.name)
+
+    def visit_alias(self, node):
+        self.names.add(node.asname or node.name)
+
+    def inner(self, node):
+        """Names inside do not reach the notebook."""
+
+    visit_Lambda = visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = inner
+
+
+@series
+def test_the_checks_behind_points_leave_the_names_of_the_notebook_alone(name):
+    """What a panel or a later cell uses must still be what it was when all cells have run."""
+    names = {True: Bound(), False: Bound()}
+    for cell in code(load(name)):
+        if "setup" not in cell.metadata.get("tags", []):
+            names["nbgrader" in cell.metadata].visit(ast.parse(cell.source))
+    assert not names[True].names & names[False].names
 
 
 @pytest.mark.parametrize("name", NAMES[1:])
