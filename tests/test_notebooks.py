@@ -1,11 +1,11 @@
 """The notebooks as files: what a reader relies on in each, fresh outputs, and how they are run."""
 
-import ast
 import itertools
 import json
 import re
 import statistics
 import subprocess
+import symtable
 import sys
 from pathlib import Path
 
@@ -164,36 +164,20 @@ def test_the_next_notebook_is_linked(name):
     assert all(f"({after}.ipynb)" in load(name).cells[-1].source for after in following)
 
 
-class Bound(ast.NodeVisitor):
-    """The names that a cell leaves behind: assigned, imported or defined, outside functions."""
-
-    def __init__(self):
-        self.names = set()
-
-    def visit_Name(self, node):  # noqa: N802
-        if isinstance(node.ctx, ast.Store):
-            self.names.add(node.id)
-
-    def visit_FunctionDef(self, node):  # noqa: N802
-        self.names.add(node.name)
-
-    def visit_alias(self, node):
-        self.names.add(node.asname or node.name)
-
-    def inner(self, node):
-        """Names inside do not reach the notebook."""
-
-    visit_Lambda = visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = inner
+def left_behind(cell):
+    """The names that a cell assigns, imports or defines outside functions."""
+    names = symtable.symtable(cell.source, cell.id, "exec").get_symbols()
+    return {name.get_name() for name in names if name.is_assigned() or name.is_imported()}
 
 
 @series
 def test_the_checks_behind_points_leave_the_names_of_the_notebook_alone(name):
     """What a panel or a later cell uses must still be what it was when all cells have run."""
-    names = {True: Bound(), False: Bound()}
+    names = {True: set(), False: set()}
     for cell in code(load(name)):
         if "setup" not in cell.metadata.get("tags", []):
-            names["nbgrader" in cell.metadata].visit(ast.parse(cell.source))
-    assert not names[True].names & names[False].names
+            names["nbgrader" in cell.metadata] |= left_behind(cell)
+    assert not names[True] & names[False]
 
 
 @pytest.mark.parametrize("name", NAMES[1:])
