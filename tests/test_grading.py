@@ -191,7 +191,7 @@ def test_data_goes_in_and_out_and_nothing_else(isolated):
             ("none", "is `return` missing"),
             ("broken", "NameError in line 11 of the cell.*must define or import"),
             ("leave", "SystemExit"),
-            ("missing", "KeyError"),
+            ("missing", "there is no function missing"),
         ):
             with pytest.raises(StudentError, match=said):
                 worker.function(name)()
