@@ -210,7 +210,8 @@ class Kernel:
 
     def start(self, source: str) -> None:
         """Starts a cell and does not wait for it."""
-        self.started = self.client.execute(source, allow_stdin=False)
+        # After a cell that failed, a kernel would drop what comes next for a moment, as Run All wants it.
+        self.started = self.client.execute(source, allow_stdin=False, stop_on_error=False)
 
     def stop(self) -> None:
         """Interrupts the cell that `start` started, as the stop button does, and waits until it has ended."""
