@@ -33,6 +33,7 @@ def leaves(values) -> list:
     return [values]
 
 
+@pytest.mark.slow
 def test_all_parts_are_there_and_positive(results):
     assert set(training.PARTS) <= set(results)
     for part in ("precision", "pretraining", "finetuning", "memory", "growth"):
@@ -42,6 +43,7 @@ def test_all_parts_are_there_and_positive(results):
         assert set(leaves(results["gpu"])) == {training.NOT_MEASURED}
 
 
+@pytest.mark.slow
 def test_pretraining_counts_its_arithmetic(results):
     for row in results["pretraining"].values():
         dense, ours = (row["operations_per_step"][name] for name in ("dense", "ours"))
@@ -58,6 +60,7 @@ def test_arithmetic_is_what_a_count_by_hand_gives():
     assert training.arithmetic(work)["dense"] == 3 * (2 * layer + head)  # once forwards, twice backwards
 
 
+@pytest.mark.slow
 def test_each_lever_has_a_factor(results):
     rows = results["levers"]
     names = [row["name"] for row in rows]
@@ -68,6 +71,7 @@ def test_each_lever_has_a_factor(results):
         assert 0 < low <= median <= high and row["factor"] > 0
 
 
+@pytest.mark.slow
 def test_parts_of_a_step_add_up(results):
     for found in results["step"].values():
         middle = {name: median for name, (_, median, _) in found["seconds"].items()}

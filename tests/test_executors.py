@@ -381,6 +381,7 @@ def kill_one(function, settings, plan, arm, number):
     return error
 
 
+@pytest.mark.slow
 def test_submitit_redoes_a_killed_job_from_its_state(copy, whole, afresh):
     finish(start(copy, "spread", "submitit"))
     check(copy, "spread", whole)
