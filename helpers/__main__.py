@@ -316,6 +316,9 @@ def check(options: argparse.Namespace) -> None:
 
 def grade(options: argparse.Namespace) -> None:
     """Grades the submissions: grades.csv, written.csv for the answers in words, and a page per student."""
+    if os.name == "nt":
+        raise InputError("grading needs Linux (in a virtual machine or WSL), or macOS with --no-isolation")
+
     from helpers import coursework, grading, sandbox
 
     submissions = _collected(options)
