@@ -108,7 +108,6 @@ def _fill(submission: Submission, paths: list[Path], seeds: dict[str, int]) -> N
                 )
             )
         _read(*copies[0], wanted, submission)
-    return submission
 
 
 def _worth(tasks: Sequence[Exercise]) -> str:
@@ -176,9 +175,9 @@ def _which(where: str, notebook: dict, tasks: Sequence[Exercise], say) -> str:
     metadata = notebook.get("metadata") or {}
     stamp = metadata.get(NAME) if isinstance(metadata, dict) else None
     marked = stamp.get("notebook") if isinstance(stamp, dict) else None
-    if marked in complete():
+    if isinstance(marked, str) and marked in complete():
         return marked
-    grades = {graded(cell).get("grade_id") for cell in notebook["cells"]}
+    grades = {_grade_id(cell) for cell in notebook["cells"]}
     for task in tasks:
         if task.name in grades or {cell for cell in task.cells if cell in grades}:
             return task.notebook
@@ -194,8 +193,12 @@ def _which(where: str, notebook: dict, tasks: Sequence[Exercise], say) -> str:
     return ""
 
 
-def _cell_id(cell: dict) -> object:
-    return cell.get("id") or cell.get("metadata", {}).get("id")
+def _cell_id(cell: dict) -> str:
+    return str(cell.get("id") or cell.get("metadata", {}).get("id"))
+
+
+def _grade_id(cell: dict) -> str:
+    return str(graded(cell).get("grade_id"))  # a damaged file may hold anything here
 
 
 def _read(where: str, notebook: dict, tasks: Sequence[Exercise], submission: Submission) -> None:
@@ -208,7 +211,7 @@ def _read(where: str, notebook: dict, tasks: Sequence[Exercise], submission: Sub
         if answer is not None:
             submission.answers[task.name] = answer
         for name in task.cells:
-            copies = [cell for cell in cells if graded(cell).get("grade_id") == name]
+            copies = [cell for cell in cells if _grade_id(cell) == name]
             expected = _shown(given[name]["source"])
             if not copies:
                 say(Finding(where, f"the check {name} is gone", "the check of the hand-out is used", True))
@@ -244,7 +247,7 @@ def _plain(source: str) -> str:
 def _find(where: str, cells: list[dict], task: Exercise, say) -> str | None:
     """The student's cell for an exercise: by nbgrader's name, by cell id, or by the function it defines."""
     of_kind = [cell for cell in cells if (cell.get("cell_type") == "markdown") == task.written]
-    named = [cell for cell in of_kind if graded(cell).get("grade_id") == task.name]
+    named = [cell for cell in of_kind if _grade_id(cell) == task.name]
     if not named:
         defines = re.compile(rf"^def {task.name}\(", re.MULTILINE)
         by_id = [cell for cell in of_kind if _cell_id(cell) == task.cell_id]

@@ -151,7 +151,10 @@ def graded(task: Exercise, submission: Submission, wall: list[str], limits: Limi
 def _check_limited(pipe, *arguments) -> None:
     limits = arguments[-1]
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory + _address_space(),) * 2)
-    pipe.send(check(*arguments))
+    outcome = check(*arguments)
+    # A student's code may have a say in it: no megabytes, and no half characters, which no file can hold.
+    outcome.said = outcome.said[:500].encode("utf-8", "replace").decode()
+    pipe.send(outcome)
     os._exit(0)
 
 

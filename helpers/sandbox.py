@@ -164,6 +164,8 @@ class Worker:
                 kind, message, line = answer["error"]
             elif "value" in answer:
                 return answer
+            else:
+                raise ValueError("neither an error nor a value")
         except (ValueError, TypeError, RecursionError) as error:
             raise StudentError("your function's result cannot be read") from error
         if kind == "NotImplementedError":

@@ -105,6 +105,15 @@ class Right(list):
     def __len__(self): return 7
 def token_masking(*arguments): return Right(), Right()
 """,
+    "raises an error with a half character": """
+raise RuntimeError("\\ud800")
+""",
+    "forges an error of 20 MB": """
+import os
+for number in range(3, 256):
+    try: os.write(number, b'{"error": ["RuntimeError", "' + b"x" * (20 << 20) + b'", 1]}\\n')
+    except OSError: pass
+""",
     "ends Python as if all were well": "import os; os._exit(0)",
     "kills the grader": """
 import os, signal

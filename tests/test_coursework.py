@@ -250,9 +250,16 @@ def another_course(notebook):
     notebook["cells"] = [{"cell_type": "code", "metadata": {}, "source": "print('Calculus')"}]
 
 
+def metadata_of_another_kind(notebook):
+    notebook["metadata"] = {coursework.NAME: {"notebook": []}}
+    for cell in notebook["cells"]:
+        cell["metadata"], cell["id"] = {"nbgrader": {"grade_id": []}}, {}
+
+
 DAMAGES = [  # what happened, the finding, whether it is repaired, whether the code is still found
     (lose_metadata, "the cell of token_masking has lost its metadata", True, True),
     (lose_metadata_and_ids, "the cell of token_masking has lost its metadata", True, True),
+    (metadata_of_another_kind, "the cell of token_masking has lost its metadata", True, True),
     (duplicate, "the cell of token_masking is there 2 times", True, True),
     (duplicate_with_the_stub, "the cell of token_masking is there 2 times", True, True),
     (duplicate_another, "the copies differ: ask which one counts", False, None),
