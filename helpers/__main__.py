@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 # Modules that import torch are imported where they are used, so that --help and address answer at once.
-from helpers import notebooks, settings
+from helpers import settings
+from helpers.publishing import colab, notebooks, pages
 from helpers.settings import ROOT, SCALES, Settings
 
 VERDICTS = "verdicts.csv"  # written by notebook 07, which gathers the evidence
@@ -183,7 +184,7 @@ def _fingerprint(chosen: Settings) -> str:
     """Changes when anything that a notebook shows could: settings, results, helpers or shipped data."""
     files = [chosen.out / name for name in ("results.csv", "costs.csv", "predictions.json")]
     for folder in ("helpers", "data/world", "data/reference"):
-        files += (ROOT / folder).glob("*")
+        files += (path for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts)
     digest = hashlib.sha256(repr(chosen).encode())
     for path in sorted(path for path in files if path.is_file()):
         digest.update(path.read_bytes())
@@ -201,7 +202,7 @@ def run(options: argparse.Namespace) -> None:
     figures.save(figure, chosen.out / "f1_by_entity_length")
     executed = notebooks.execute_all(chosen.out / "notebooks", _fingerprint(chosen))
     for _, copy in executed:
-        notebooks.to_html(copy)
+        pages.to_html(copy)
     page = _report(chosen, table)
     print(f"\nReport: {page}\nTable, figure and executed notebooks: {chosen.out}")
 
@@ -239,7 +240,7 @@ def _report(chosen: Settings, table) -> Path:
     import pandas as pd
 
     from helpers import experiment
-    from helpers import report as reports
+    from helpers.publishing import report as reports
 
     verdicts = pd.read_csv(chosen.out / VERDICTS)
     print(reports.answer(chosen, table, verdicts))
@@ -284,7 +285,7 @@ def commit_notebooks(options: argparse.Namespace) -> None:
 def address(options: argparse.Namespace) -> None:
     """Writes the project's address into every badge and setup cell, after changing it if asked to."""
     try:
-        changed = notebooks.rewrite(options.repository, options.ref)
+        changed = colab.rewrite(options.repository, options.ref)
     except ValueError as error:
         raise InputError(error) from error
     print(
@@ -294,12 +295,12 @@ def address(options: argparse.Namespace) -> None:
 
 def release(options: argparse.Namespace) -> None:
     """Makes the students' notebooks: a zip file for each student, or one for all."""
-    from helpers import coursework
+    from helpers.coursework import exercises
 
     try:
-        roster = coursework.students(options.students) if options.students else None
-        made = coursework.release(options.release or coursework.FOLDER, roster)
-    except coursework.CourseworkError as error:
+        roster = exercises.students(options.students) if options.students else None
+        made = exercises.release(options.release or exercises.FOLDER, roster)
+    except exercises.CourseworkError as error:
         raise InputError(error) from error
     print(f"{len(made)} to hand out: {made[0].parent}")
 
@@ -319,14 +320,14 @@ def grade(options: argparse.Namespace) -> None:
     if os.name == "nt":
         raise InputError("grading needs Linux (in a virtual machine or WSL), or macOS with --no-isolation")
 
-    from helpers import coursework, grading, sandbox
+    from helpers.coursework import exercises, grading, sandbox
 
     submissions = _collected(options)
-    folder = (options.release or coursework.FOLDER) / "graded"
+    folder = (options.release or exercises.FOLDER) / "graded"
     limits = sandbox.Limits(options.seconds, options.memory << 20)
     try:
         grades = grading.grade(submissions, folder, not options.no_isolation, limits)
-    except (coursework.CourseworkError, sandbox.IsolationError) as error:
+    except (exercises.CourseworkError, sandbox.IsolationError) as error:
         raise InputError(error) from error
     todo = sum(one.waits() for one in grades)
     print(f"Grades: {folder / 'grades.csv'}\nA page for each student: {folder / 'feedback'}")
@@ -335,11 +336,11 @@ def grade(options: argparse.Namespace) -> None:
 
 
 def _collected(options: argparse.Namespace) -> list:
-    from helpers import collecting, coursework
+    from helpers.coursework import collecting, exercises
 
     try:
-        return collecting.collect(options.folder, options.release or coursework.FOLDER)
-    except coursework.CourseworkError as error:
+        return collecting.collect(options.folder, options.release or exercises.FOLDER)
+    except exercises.CourseworkError as error:
         raise InputError(error) from error
 
 

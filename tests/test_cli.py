@@ -14,7 +14,8 @@ import pytest
 from safetensors import SafetensorError
 
 from helpers import __main__ as cli
-from helpers import checkpoints, experiment, notebooks, report, settings, verdicts, world
+from helpers import checkpoints, experiment, settings, verdicts, world
+from helpers.publishing import notebooks, report
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from helpers import notebooks
+from helpers.publishing import notebooks
 
 NAMES = [path.stem for path in notebooks.paths()]
 QUICK = "03_span_masking"  # the one with the mask panel; the others take minutes together

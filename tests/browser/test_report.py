@@ -9,9 +9,11 @@ import sys
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from helpers import coursework, experiment, figures, grading, notebooks, report, settings, verdicts
-from helpers.collecting import Finding, Submission
-from helpers.grading import Grade, Outcome
+from helpers import experiment, figures, settings, verdicts
+from helpers.coursework import exercises, grading
+from helpers.coursework.collecting import Finding, Submission
+from helpers.coursework.grading import Grade, Outcome
+from helpers.publishing import notebooks, pages, report
 
 NAMES = [path.stem for path in notebooks.paths()]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
@@ -29,7 +31,7 @@ def of_the_reference(out):
     """The report on the committed table, beside the pages of the committed notebooks."""
     (out / "notebooks").mkdir()
     for path in notebooks.paths():
-        notebooks.to_html(shutil.copy(path, out / "notebooks" / path.name))
+        pages.to_html(shutil.copy(path, out / "notebooks" / path.name))
     table = experiment.reference()
     figures.save(figures.f1_by_entity_length(table), out / "f1_by_entity_length")
     report.write(
@@ -145,7 +147,7 @@ def test_the_page_of_a_notebook_can_be_used_by_all(open_page, folder, screenshot
 def test_the_feedback_of_a_student_can_be_used_by_all(open_page, screenshots, tmp_path):
     findings = [Finding("ada/02.ipynb", "the check token_masking_1 was changed", "ours is used", True)]
     submission = Submission("ada", 0, {}, {"own_verdict": "It cannot tell. " * 40}, findings)
-    points = [point for task in coursework.exercises() for point in task.points]
+    points = [point for task in exercises.all_exercises() for point in task.points]
     outcomes = {point.name: Outcome(number % 2, "a mistake, " * 9) for number, point in enumerate(points)}
     grading.write_page(Grade(submission, outcomes), tmp_path / "ada.html")
     page, requests = open_page((tmp_path / "ada.html").as_uri())

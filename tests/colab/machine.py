@@ -14,7 +14,7 @@ from filelock import FileLock
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from helpers import notebooks
+from helpers.publishing import colab, notebooks
 from helpers.settings import ROOT
 
 HERE = Path(__file__).parent
@@ -164,7 +164,7 @@ class Runtime:
             drive: what the reader writes between the quotes of DRIVE.
         """
         notebook = notebooks.read(notebooks.FOLDER / f"{name}.ipynb")
-        notebooks.set_address(notebook, address, "main", name)
+        colab.set_address(notebook, address, "main", name)
         setup = next(cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", []))
         setup.source = setup.source.replace('DRIVE = ""', f'DRIVE = "{drive}"')
         nbformat.write(notebook, self.content / f"{name}.ipynb")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import notebooks
+from helpers.publishing import notebooks
 from tests.colab import machine
 from tests.colab.machine import VERSIONS, CellError, Runtime, repository, written
 

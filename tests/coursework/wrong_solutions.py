@@ -1,7 +1,7 @@
 """Solutions as students hand them in: wrong ones, and right ones written in another way.
 
-    python -m tests.wrong_solutions                 a table: what each of them should lose, and what it scored
-    python -m tests.wrong_solutions budget labels   those with one of these words in their name
+    python -m tests.coursework.wrong_solutions        a table: what each should lose, and what it scored
+    python -m tests.coursework.wrong_solutions budget labels   those with one of these words in their name
 
 `loses` was decided by reading the exercise's text: the points whose property the mistake breaks, each with a
 piece (a regular expression) of the message that names the mistake. `tests/test_wrong_solutions.py` holds the
@@ -12,8 +12,8 @@ import re
 import sys
 from typing import NamedTuple
 
-from helpers import coursework, grading
-from helpers.sandbox import Limits
+from helpers.coursework import exercises, grading
+from helpers.coursework.sandbox import Limits
 
 ALL = "every point"
 
@@ -2562,9 +2562,9 @@ def f1_in_buckets(gold, predicted, edges):
 # ---------------------------------------------------------------- grading them
 
 
-def exercise(name: str) -> coursework.Exercise:
+def exercise(name: str) -> exercises.Exercise:
     """The graded exercise of this name."""
-    return next(task for task in coursework.exercises() if task.name == name)
+    return next(task for task in exercises.all_exercises() if task.name == name)
 
 
 def expected(solution: Solution) -> dict[int, str]:

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from helpers import notebooks
+from helpers.publishing import notebooks
 from helpers.settings import ROOT
 
 FOLDER = ROOT / "data" / "runs" / "coursework"  # what is handed out, and the record of it
@@ -75,7 +75,7 @@ def complete() -> dict:
 
 
 @cache
-def exercises() -> tuple[Exercise, ...]:
+def all_exercises() -> tuple[Exercise, ...]:
     """All graded exercises of the complete notebooks, in reading order."""
     found = []
     for stem, notebook in complete().items():

@@ -1,7 +1,7 @@
 """The process that a student's code runs in: defines it, calls it, and answers. It never sees a check.
 
-`helpers.sandbox` runs it as a script, with Python's standard library alone. One JSON object a line comes in,
-and one goes out. Arguments and results are data, so nothing of the student's reaches the process that grades.
+`sandbox` runs it as a script, with Python's standard library alone. One JSON object a line comes in, and one
+goes out. Arguments and results are data, so nothing of the student's reaches the process that grades.
 """
 
 import json

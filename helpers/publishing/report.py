@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
-from helpers import figures, notebooks
+from helpers import figures
+from helpers.publishing import notebooks
 from helpers.settings import Settings, versions
 
 

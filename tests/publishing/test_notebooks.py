@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import notebooks
+from helpers.publishing import colab, notebooks, pages
 
 NAMES = [
     "00_the_question",
@@ -83,10 +83,10 @@ def test_outputs_hold_no_widgets_and_no_machine(name):
 @series
 def test_badge_and_setup_cell_carry_the_address(name):
     notebook = load(name)
-    repository, ref = notebooks.address()
-    assert notebooks.badge(repository, ref, name) in notebook.cells[0].source
+    repository, ref = colab.address()
+    assert colab.badge(repository, ref, name) in notebook.cells[0].source
     setup = [cell.source for cell in code(notebook) if "setup" in cell.metadata.get("tags", [])]
-    assert setup == [notebooks.setup_source(repository, ref)]
+    assert setup == [colab.setup_source(repository, ref)]
     assert notebook.cells[1].source == setup[0], "the setup cell comes first"
 
 
@@ -124,7 +124,7 @@ def test_every_figure_is_described(name):
     """Its description becomes its alternative text on web pages."""
     notebook = load(name)
     for index, cell in enumerate(notebook.cells):
-        assert not with_figure(cell) or len(notebooks.description(notebook, index)) > 30, cell.id
+        assert not with_figure(cell) or len(pages.description(notebook, index)) > 30, cell.id
 
 
 @series
@@ -195,12 +195,12 @@ def test_exercises_are_checked_and_their_solutions_folded(name):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A small project with one notebook, in which `helpers.notebooks` works."""
+    """A small project with one notebook, in which `helpers.publishing` works."""
     (tmp_path / "pyproject.toml").write_text(
         '[project]\ndependencies = ["json", "absent-package==1"]\n'
         '[tool.token-or-span]\nrepository = "https://github.com/old/name"\nref = "main"\n'
     )
-    badge = notebooks.badge("https://github.com/old/name", "main", "00_first")
+    badge = colab.badge("https://github.com/old/name", "main", "00_first")
     (tmp_path / "README.md").write_text(f"git clone https://github.com/old/name\n\n{badge}\n")
     (tmp_path / "notebooks").mkdir()
     cells = [
@@ -210,15 +210,15 @@ def project(tmp_path, monkeypatch):
     ]
     nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "00_first.ipynb")
     monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "notebooks")
-    monkeypatch.setattr(notebooks, "PYPROJECT", tmp_path / "pyproject.toml")
-    monkeypatch.setattr(notebooks, "README", tmp_path / "README.md")
+    monkeypatch.setattr(colab, "PYPROJECT", tmp_path / "pyproject.toml")
+    monkeypatch.setattr(colab, "README", tmp_path / "README.md")
     return tmp_path
 
 
 def test_a_new_address_reaches_every_place(project):
-    changed = notebooks.rewrite("https://github.com/new/home.git", "v1.0")
+    changed = colab.rewrite("https://github.com/new/home.git", "v1.0")
     assert {path.name for path in changed} == {"pyproject.toml", "README.md", "00_first.ipynb"}
-    assert notebooks.address() == ("https://github.com/new/home", "v1.0")
+    assert colab.address() == ("https://github.com/new/home", "v1.0")
     for path in changed:
         text = path.read_text()
         assert "old/name" not in text and "new/home" in text
@@ -226,7 +226,7 @@ def test_a_new_address_reaches_every_place(project):
     assert first.source.count("new/home/blob/v1.0/notebooks/00_first.ipynb") == 1
     assert first.source.startswith("# First\n\n[![Open in Colab]") and first.source.endswith("\n\nText.")
     assert '"https://github.com/new/home"' in setup.source and "--branch=v1.0" in setup.source
-    assert notebooks.rewrite() == [], "a second time there is nothing to do"
+    assert colab.rewrite() == [], "a second time there is nothing to do"
 
 
 @pytest.mark.parametrize(
@@ -235,14 +235,14 @@ def test_a_new_address_reaches_every_place(project):
 def test_an_address_that_colab_cannot_open_is_refused(project, repository):
     before = (project / "pyproject.toml").read_text()
     with pytest.raises(ValueError, match="https://github.com/OWNER/NAME"):
-        notebooks.rewrite(repository)
+        colab.rewrite(repository)
     assert (project / "pyproject.toml").read_text() == before
 
 
 def test_a_notebook_without_a_setup_cell_is_named(project):
     nbformat.write(new_notebook(cells=[new_markdown_cell("# First")]), notebooks.paths()[0])
     with pytest.raises(ValueError, match="00_first.*'setup'"):
-        notebooks.rewrite()
+        colab.rewrite()
 
 
 # --- the setup cell, where nothing else is ---
@@ -252,7 +252,14 @@ def test_a_notebook_without_a_setup_cell_is_named(project):
 def remote(project, tmp_path):
     """A repository to clone, and a stand-in for pip that writes down what it is asked for."""
     here, there = notebooks.ROOT, tmp_path / "remote"
-    for name in ("helpers/__init__.py", "helpers/notebooks.py", "helpers/settings.py", "helpers/masking.py"):
+    for name in (
+        "helpers/__init__.py",
+        "helpers/publishing/__init__.py",
+        "helpers/publishing/colab.py",
+        "helpers/publishing/notebooks.py",
+        "helpers/settings.py",
+        "helpers/masking.py",
+    ):
         (there / name).parent.mkdir(parents=True, exist_ok=True)
         (there / name).write_bytes((here / name).read_bytes())
     (there / "notebooks").mkdir()
@@ -272,7 +279,7 @@ def remote(project, tmp_path):
 
 def run_setup(remote, folder, times=1):
     """Runs the setup cell in a fresh Python and prints where that ends up."""
-    cell = notebooks.setup_source(str(remote), "main")
+    cell = colab.setup_source(str(remote), "main")
     lines = "import os, helpers\nprint(os.getcwd(), helpers.__file__, sep='\\n')"
     program = f"cell = {cell!r}\n" + "exec(cell)\n" * times + lines
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(remote.parent / "stand-in")}
@@ -322,53 +329,53 @@ def test_pip_without_a_network_is_one_clear_error(remote, tmp_path):
 
 
 @pytest.fixture
-def colab(tmp_path, monkeypatch):
+def runs_on_colab(tmp_path, monkeypatch):
     """A fetched project on a machine with Colab's module and the reader's Drive; gives its data/runs."""
     (tmp_path / "drive of the reader").mkdir()
     (tmp_path / "content" / "token-or-span" / "data").mkdir(parents=True)
-    monkeypatch.syspath_prepend(Path(__file__).parent / "colab" / "stand_in")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "colab" / "stand_in")
     monkeypatch.setenv("STAND_IN_DRIVE", str(tmp_path / "drive of the reader"))
-    monkeypatch.setattr(notebooks, "ROOT", tmp_path / "content" / "token-or-span")
+    monkeypatch.setattr(colab, "ROOT", tmp_path / "content" / "token-or-span")
     before = set(sys.modules)
     yield tmp_path / "content" / "token-or-span" / "data" / "runs"
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
 
-def test_results_outlive_the_runtime_on_a_drive(colab, tmp_path):
+def test_results_outlive_the_runtime_on_a_drive(runs_on_colab, tmp_path):
     for _ in range(2):  # running the cell twice is harmless
-        notebooks.keep_on_drive("mine/first")
-        (colab / "smoke").mkdir(exist_ok=True)
-        (colab / "smoke" / "results.csv").write_text("kept")
-    notebooks.keep_on_drive("second")
-    assert not list(colab.iterdir())
-    notebooks.keep_on_drive("mine/first")
-    assert (colab / "smoke" / "results.csv").read_text() == "kept"
+        colab.keep_on_drive("mine/first")
+        (runs_on_colab / "smoke").mkdir(exist_ok=True)
+        (runs_on_colab / "smoke" / "results.csv").write_text("kept")
+    colab.keep_on_drive("second")
+    assert not list(runs_on_colab.iterdir())
+    colab.keep_on_drive("mine/first")
+    assert (runs_on_colab / "smoke" / "results.csv").read_text() == "kept"
     assert (tmp_path / "drive of the reader" / "mine" / "first" / "smoke" / "results.csv").exists()
 
 
-def test_what_was_made_before_a_drive_was_named_goes_there_too(colab, tmp_path):
+def test_what_was_made_before_a_drive_was_named_goes_there_too(runs_on_colab, tmp_path):
     kept = tmp_path / "drive of the reader" / "mine"
-    for folder, text in ((colab, "new"), (kept, "old")):
+    for folder, text in ((runs_on_colab, "new"), (kept, "old")):
         (folder / "smoke").mkdir(parents=True)
         (folder / "smoke" / "plan.json").write_text(text)
-    (colab / "smoke" / "predictions.json").write_text("new")
-    notebooks.keep_on_drive("mine")
-    assert colab.resolve() == kept
-    assert (colab / "smoke" / "plan.json").read_text() == "old", "nothing on the Drive is overwritten"
-    assert (colab / "smoke" / "predictions.json").read_text() == "new"
+    (runs_on_colab / "smoke" / "predictions.json").write_text("new")
+    colab.keep_on_drive("mine")
+    assert runs_on_colab.resolve() == kept
+    assert (runs_on_colab / "smoke" / "plan.json").read_text() == "old", "nothing on the Drive is overwritten"
+    assert (runs_on_colab / "smoke" / "predictions.json").read_text() == "new"
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "/content"])
-def test_a_folder_outside_the_drive_is_refused(colab, name):
+def test_a_folder_outside_the_drive_is_refused(runs_on_colab, name):
     with pytest.raises(ValueError, match="give the name of a folder"):
-        notebooks.keep_on_drive(name)
+        colab.keep_on_drive(name)
 
 
 def test_a_drive_elsewhere_than_on_colab_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab", None)
     with pytest.raises(RuntimeError, match='works on Colab only: write DRIVE = ""'):
-        notebooks.keep_on_drive("mine")
+        colab.keep_on_drive("mine")
 
 
 # --- execution ---
@@ -384,7 +391,7 @@ def test_executing_again_continues(project, tmp_path):
     assert (notebooks.FOLDER / "count").read_text() == "x", "kernels run in the notebooks' folder, once"
     notebooks.execute_all(out, key="b")
     assert (notebooks.FOLDER / "count").read_text() == "xx"
-    assert "Counts" in notebooks.to_html(copy).read_text(encoding="utf-8")
+    assert "Counts" in pages.to_html(copy).read_text(encoding="utf-8")
 
 
 def test_two_notebooks_run_side_by_side_and_an_error_of_either_is_raised(project, tmp_path, monkeypatch):
@@ -450,21 +457,21 @@ FIGURE = new_output("display_data", data={"image/png": "iVBORw0KGgo=", "text/pla
 )
 def test_a_figure_is_described_below_it_or_above_it(above, after, words):
     cells = [new_markdown_cell(above), new_code_cell("draw()", outputs=[FIGURE]), new_code_cell("values()")]
-    assert notebooks.description(new_notebook(cells=[*cells, new_markdown_cell(after)]), 1) == words
+    assert pages.description(new_notebook(cells=[*cells, new_markdown_cell(after)]), 1) == words
 
 
 def test_a_page_needs_nothing_from_elsewhere(tmp_path):
     links = "[next](01_text_and_entities.ipynb#words), [there](https://example.org/a.ipynb), [how](guide.md)"
     cells = [
-        new_markdown_cell(f"# First\n\n{notebooks.badge('https://github.com/a/b', 'main', '00_first')}"),
+        new_markdown_cell(f"# First\n\n{colab.badge('https://github.com/a/b', 'main', '00_first')}"),
         new_code_cell("draw()", outputs=[FIGURE]),
         new_markdown_cell(f'*A "square".*\n\n{links}'),
     ]
     nbformat.write(new_notebook(cells=cells), tmp_path / "00_first.ipynb")
-    page = notebooks.to_html(tmp_path / "00_first.ipynb").read_text(encoding="utf-8")
+    page = pages.to_html(tmp_path / "00_first.ipynb").read_text(encoding="utf-8")
     assert 'alt="A &quot;square&quot;."' in page or "alt='A \"square\".'" in page
     assert 'href="01_text_and_entities.html#words"' in page and 'href="https://example.org/a.ipynb"' in page
-    repository, ref = notebooks.address()
+    repository, ref = colab.address()
     assert f'href="{repository}/blob/{ref}/notebooks/guide.md"' in page
     assert not re.search(r"""<(?:script|link|img)[^>]*\b(?:src|href)=["']https?:""", page)
 

@@ -6,13 +6,14 @@ from dataclasses import replace as changed
 
 import pytest
 
-from helpers import collecting, coursework, grading, sandbox, scoring, settings, world
+from helpers import scoring, settings, world
 from helpers.__main__ import main
-from helpers.collecting import Submission
-from helpers.coursework import CourseworkError
-from helpers.sandbox import IsolationError, Limits, StudentError, UnsolvedError, Worker, bubblewrap
+from helpers.coursework import collecting, exercises, grading, sandbox
+from helpers.coursework.collecting import Submission
+from helpers.coursework.exercises import CourseworkError
+from helpers.coursework.sandbox import IsolationError, Limits, StudentError, UnsolvedError, Worker, bubblewrap
 
-TASKS = {task.name: task for task in coursework.exercises()}
+TASKS = {task.name: task for task in exercises.all_exercises()}
 AUTOMATIC = [task for task in TASKS.values() if not task.written]
 ANSWER = "=My run says **cannot tell**: <b>+4.6</b>, with 8 replicates."
 
@@ -30,9 +31,9 @@ def solved(name="ada", seed=0, **other):
 
 
 def blank(name="ben"):
-    stub = f"def FUNCTION(*arguments, **keywords):\n    {coursework.STUB}"
+    stub = f"def FUNCTION(*arguments, **keywords):\n    {exercises.STUB}"
     answers = {task.name: stub.replace("FUNCTION", task.name) for task in AUTOMATIC}
-    return Submission(name, 0, {}, answers | {"own_verdict": coursework.ANSWER_STUB})
+    return Submission(name, 0, {}, answers | {"own_verdict": exercises.ANSWER_STUB})
 
 
 def rows_of(path):
@@ -142,12 +143,12 @@ def test_without_bubblewrap_it_refuses_and_names_the_way_out(monkeypatch, tmp_pa
 
 def test_a_function_may_use_what_its_notebook_imports_but_not_helpers():
     source = "def f(x):\n    return Counter(x).most_common(1), np.sqrt(4.0), scoring"
-    assert coursework.imports("06_f1_by_entity_length", source, ours=False).splitlines() == [
+    assert exercises.imports("06_f1_by_entity_length", source, ours=False).splitlines() == [
         "from collections import Counter",
         "import numpy as np",
     ]
-    assert "scoring" in coursework.imports("06_f1_by_entity_length", source, ours=True)
-    assert coursework.imports("06_f1_by_entity_length", "def broken(", ours=False) == ""
+    assert "scoring" in exercises.imports("06_f1_by_entity_length", source, ours=True)
+    assert exercises.imports("06_f1_by_entity_length", "def broken(", ours=False) == ""
 
 
 # --- the process that the student's code runs in ---

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from helpers import coursework
-from tests.wrong_solutions import SOLUTIONS, expected, lost
+from helpers.coursework import exercises
+from tests.coursework.wrong_solutions import SOLUTIONS, expected, lost
 
 SAMPLE = (  # run by make test; the others are slow together
     "more than three",
@@ -36,13 +36,13 @@ def test_the_list():
     assert set(SAMPLE) <= set(names)
     wrong = [solution for solution in SOLUTIONS if solution.loses]
     assert len(wrong) >= 80
-    graded = {task.name for task in coursework.exercises() if not task.written}
+    graded = {task.name for task in exercises.all_exercises() if not task.written}
     assert {solution.exercise for solution in wrong} == graded
     assert {one.exercise for one in SOLUTIONS if one.name in SAMPLE} == graded
 
 
 def test_every_point_is_lost_by_a_wrong_algorithm():
     """Not only by code that does not run at all."""
-    for task in coursework.exercises():
+    for task in exercises.all_exercises():
         taken = {n for one in SOLUTIONS if one.exercise == task.name for n in one.loses if n != "every point"}
         assert task.written or taken == set(range(1, len(task.points) + 1)), task.name

@@ -8,8 +8,9 @@ import zipfile
 import nbformat
 import pytest
 
-from helpers import collecting, coursework, notebooks
-from helpers.coursework import CourseworkError
+from helpers.coursework import collecting, exercises
+from helpers.coursework.exercises import CourseworkError
+from helpers.publishing import notebooks
 
 GRADED = "02_token_masking", "03_span_masking", "05_fine_tuning", "06_f1_by_entity_length"
 
@@ -18,27 +19,27 @@ GRADED = "02_token_masking", "03_span_masking", "05_fine_tuning", "06_f1_by_enti
 def released(tmp_path_factory):
     """A hand-out for two students."""
     folder = tmp_path_factory.mktemp("handout")
-    coursework.release(folder, [{"student": "ada", "email": "ada@example.org"}, {"student": "ben"}])
+    exercises.release(folder, [{"student": "ada", "email": "ada@example.org"}, {"student": "ben"}])
     return folder
 
 
 def unpacked(released, student, folder):
     with zipfile.ZipFile(released / "handout" / f"{student}.zip") as archive:
         archive.extractall(folder / student)
-    return folder / student / coursework.NAME
+    return folder / student / exercises.NAME
 
 
 @pytest.fixture
 def submitted(released, tmp_path):
     """Edits one of Ada's notebooks, which are solved, in a folder that holds nothing of Ben's."""
     place = unpacked(released, "ada", tmp_path)
-    solutions = {task.name: task for task in coursework.exercises()}
+    solutions = {task.name: task for task in exercises.all_exercises()}
 
     def edit(name, change=None):
         path = place / f"{name}.ipynb"
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
-            task = solutions.get(coursework.graded(cell).get("grade_id"))
+            task = solutions.get(exercises.graded(cell).get("grade_id"))
             if task and not task.written:
                 cell["source"] = task.source
         if change:
@@ -57,14 +58,14 @@ def ada(edit, released):
 
 
 def cell_of(notebook, name):
-    return next(cell for cell in notebook["cells"] if coursework.graded(cell).get("grade_id") == name)
+    return next(cell for cell in notebook["cells"] if exercises.graded(cell).get("grade_id") == name)
 
 
 # --- the one source ---
 
 
 def test_every_graded_exercise_has_a_solution_a_visible_check_and_a_cell_for_each_point():
-    tasks = {task.name: task for task in coursework.exercises()}
+    tasks = {task.name: task for task in exercises.all_exercises()}
     assert {"token_masking", "whole_word_masking", "geometric_spans", "align_labels", "f1_in_buckets"} <= set(
         tasks
     )
@@ -89,12 +90,12 @@ def test_students_get_no_solutions_and_no_hidden_checks(released, tmp_path):
         nbformat.validate(notebook)
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"(BEGIN|END) (SOLUTION|HIDDEN)", text)
-        for task in coursework.exercises():
+        for task in exercises.all_exercises():
             hidden = [line for point in task.points for line in point.source.splitlines()[2:-1]]
             assert not [line for line in hidden if json.dumps(line)[1:-1] in text and "assert" in line]
         assert not [cell for cell in notebook.cells if cell.get("outputs")]
         for cell in notebook.cells:
-            if coursework.graded(cell).get("locked"):
+            if exercises.graded(cell).get("locked"):
                 assert cell.metadata["editable"] is False and cell.metadata["deletable"] is False
 
 
@@ -105,7 +106,7 @@ def test_nothing_but_solutions_hidden_checks_and_outputs_is_gone(released, tmp_p
         theirs = [cell for cell in nbformat.read(place / path.name, 4).cells if cell.id != "seed"]
         assert [cell.id for cell in ours] == [cell.id for cell in theirs]
         for cell, copy in zip(ours, theirs, strict=True):
-            if not coursework.graded(cell):
+            if not exercises.graded(cell):
                 assert cell.source == copy.source
 
 
@@ -121,13 +122,13 @@ def test_each_student_has_a_seed_of_their_own_and_keeps_it(released, tmp_path):
                     "after the setup"
                 )
     (tmp_path / "record.json").write_bytes((released / "record.json").read_bytes())
-    coursework.release(tmp_path, [{"student": "ada"}, {"student": "ben"}, {"student": "cleo"}])
+    exercises.release(tmp_path, [{"student": "ada"}, {"student": "ben"}, {"student": "cleo"}])
     again = json.loads((tmp_path / "record.json").read_text())["seeds"]
     assert {name: again[name] for name in seeds} == seeds and len(set(again.values())) == 3
 
 
 def test_without_a_list_there_is_one_copy_for_all(tmp_path):
-    (made,) = coursework.release(tmp_path / "all")
+    (made,) = exercises.release(tmp_path / "all")
     with zipfile.ZipFile(made) as archive:
         assert len(archive.namelist()) == len(notebooks.paths())
         assert b'os.environ[\\"SEED\\"]' not in archive.read(archive.namelist()[0])
@@ -148,16 +149,16 @@ def test_a_bad_list_of_students_names_the_line(text, message, tmp_path):
     path = tmp_path / "students.csv"
     path.write_text(text)
     with pytest.raises(CourseworkError, match=re.escape(str(path)) + ".*" + message.lstrip("r")):
-        coursework.students(path)
+        exercises.students(path)
 
 
 def test_lists_of_students_as_spreadsheets_write_them(tmp_path):
     path = tmp_path / "students.csv"
     path.write_bytes("\ufeffstudent;name\r\nada;Ada Löf\r\n".encode())
-    assert coursework.students(path) == [{"student": "ada", "name": "Ada Löf"}]
+    assert exercises.students(path) == [{"student": "ada", "name": "Ada Löf"}]
     path.write_bytes("student\nL\xf6f\n".encode("latin-1"))
     with pytest.raises(CourseworkError, match="UTF-8"):
-        coursework.students(path)
+        exercises.students(path)
 
 
 # --- collecting ---
@@ -166,7 +167,7 @@ def test_lists_of_students_as_spreadsheets_write_them(tmp_path):
 def test_a_sound_submission_has_no_findings(submitted, released):
     submission = ada(submitted, released)
     assert submission.findings == []
-    assert set(submission.answers) == {task.name for task in coursework.exercises()}
+    assert set(submission.answers) == {task.name for task in exercises.all_exercises()}
     assert submission.about == {"email": "ada@example.org"}
 
 
@@ -203,7 +204,7 @@ def duplicate(notebook):
 
 def duplicate_with_the_stub(notebook):
     copy = json.loads(json.dumps(cell_of(notebook, "token_masking")))
-    copy["source"] = f"def token_masking():\n    {coursework.STUB}"
+    copy["source"] = f"def token_masking():\n    {exercises.STUB}"
     notebook["cells"].append(copy)
 
 
@@ -251,7 +252,7 @@ def another_course(notebook):
 
 
 def metadata_of_another_kind(notebook):
-    notebook["metadata"] = {coursework.NAME: {"notebook": []}}
+    notebook["metadata"] = {exercises.NAME: {"notebook": []}}
     for cell in notebook["cells"]:
         cell["metadata"], cell["id"] = {"nbgrader": {"grade_id": []}}, {}
 
@@ -285,7 +286,7 @@ def test_damage_is_named_with_a_remedy_and_repaired_where_that_is_safe(
     submission = ada(submitted, released)
     (finding,) = [finding for finding in submission.findings if said in str(finding)]
     assert finding.repaired is repaired and finding.remedy and "02_token_masking" in finding.where
-    solution = next(task.source for task in coursework.exercises() if task.name == "token_masking")
+    solution = next(task.source for task in exercises.all_exercises() if task.name == "token_masking")
     if found is not None:
         assert (submission.answers.get("token_masking") == solution) is found
     assert submission.answers["geometric_spans"], "the other notebooks are read all the same"
@@ -320,7 +321,7 @@ def test_zip_files_are_read_like_folders(submitted, released):
     submitted.place.rmdir(), (submitted.folder / "ada").rmdir()
     (submitted.folder / "ada.zip").write_bytes(packed.getvalue())
     submission = ada(submitted, released)
-    assert set(submission.answers) == {task.name for task in coursework.exercises()}
+    assert set(submission.answers) == {task.name for task in exercises.all_exercises()}
     assert not list(submitted.folder.parent.glob("**/outside-*")), "nothing is unpacked"
     (submitted.folder / "ada.zip").write_bytes(packed.getvalue()[:5000])
     assert any("cannot be unpacked" in str(finding) for finding in ada(submitted, released).findings)
@@ -381,9 +382,9 @@ def test_an_unsolved_copy_runs_to_the_end_with_the_students_own_seed(name, relea
     printed = [
         output.text
         for cell in executed.cells
-        if coursework.graded(cell)
+        if exercises.graded(cell)
         for output in cell.get("outputs", [])
         if output.output_type == "stream"
     ]
-    tasks = [task for task in coursework.exercises() if task.notebook == name and not task.written]
+    tasks = [task for task in exercises.all_exercises() if task.notebook == name and not task.written]
     assert printed == [f"{task.name}: not solved yet\n" for task in tasks]

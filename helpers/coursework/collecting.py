@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from helpers.coursework import (
+from helpers.coursework.exercises import (
     ANSWER_STUB,
     FOLDER,
     NAME,
     STUB,
     CourseworkError,
     Exercise,
+    all_exercises,
     complete,
-    exercises,
     graded,
     record,
 )
@@ -79,7 +79,7 @@ def collect(folder: Path, released: Path = FOLDER) -> list[Submission]:
 
 def _fill(submission: Submission, paths: list[Path], seeds: dict[str, int]) -> None:
     """Reads what lies at `paths` into the submission."""
-    name, say, tasks = submission.student, submission.findings.append, exercises()
+    name, say, tasks = submission.student, submission.findings.append, all_exercises()
     if not paths:
         say(Finding(name, "nothing was handed in", "graded with 0"))
         return

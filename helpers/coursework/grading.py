@@ -13,10 +13,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 from tqdm import tqdm
 
-from helpers import collecting, coursework
-from helpers.collecting import Submission
-from helpers.coursework import CourseworkError, Exercise, Point
-from helpers.sandbox import Limits, StudentError, TooSlowError, UnsolvedError, Worker, bubblewrap
+from helpers.coursework import collecting, exercises
+from helpers.coursework.collecting import Submission
+from helpers.coursework.exercises import CourseworkError, Exercise, Point
+from helpers.coursework.sandbox import Limits, StudentError, TooSlowError, UnsolvedError, Worker, bubblewrap
 
 ANSWER = ["student", "exercise", "most", "points", "comment", "answer"]  # columns of written.csv
 PATIENCE = 2  # checks of an exercise that may hang before the others are not tried
@@ -70,9 +70,9 @@ def grade(
     limits = limits or Limits()
     wall = bubblewrap() if isolate else []
     by_hand = _by_hand(folder / "written.csv")
-    for task in coursework.exercises():  # once, and not in every process that starts from this one
+    for task in exercises.all_exercises():  # once, and not in every process that starts from this one
         for point in task.points if not task.written else ():
-            exec(coursework.imports(task.notebook, point.source, ours=True), {})
+            exec(exercises.imports(task.notebook, point.source, ours=True), {})
     (folder / "results").mkdir(parents=True, exist_ok=True)
     grades = []
     bar = tqdm(submissions, desc="Grading", unit="student")
@@ -80,7 +80,7 @@ def grade(
         bar.set_postfix_str(submission.student)
         known = folder / "results" / f"{submission.student}.json"
         result = Grade(submission, _automatic(submission, known, wall, limits))
-        for task in coursework.exercises():
+        for task in exercises.all_exercises():
             if task.written:
                 result.outcomes[task.name] = _written(submission, task, by_hand)
         grades.append(result)
@@ -96,7 +96,7 @@ def grade(
 
 
 def _automatic(submission: Submission, known: Path, wall: list[str], limits: Limits) -> dict[str, Outcome]:
-    tasks = [task for task in coursework.exercises() if not task.written]
+    tasks = [task for task in exercises.all_exercises() if not task.written]
     checks = [point.source for task in tasks for point in task.points]
     answers = [submission.answers.get(task.name) for task in tasks]
     parts = [answers, submission.seed, checks, bool(wall), asdict(limits)]
@@ -167,9 +167,9 @@ def _address_space() -> int:
 def check(task: Exercise, point: Point, answer: str, seed: int, wall: list[str], limits: Limits) -> Outcome:
     """Runs the check of one point against a student's cell in a fresh process."""
     names = {"seed": seed}
-    exec(coursework.imports(task.notebook, point.source, ours=True), names)
+    exec(exercises.imports(task.notebook, point.source, ours=True), names)
     try:
-        with Worker([coursework.imports(task.notebook, answer, ours=False), answer], wall, limits) as worker:
+        with Worker([exercises.imports(task.notebook, answer, ours=False), answer], wall, limits) as worker:
             names[task.name] = worker.function(task.name)
             exec(compile(point.source, point.name, "exec"), names)
     except AssertionError as mistake:
@@ -189,7 +189,7 @@ def check(task: Exercise, point: Point, answer: str, seed: int, wall: list[str],
 def _by_hand(path: Path) -> dict[tuple[str, str], dict[str, str]]:
     if not path.exists():
         return {}
-    most = {task.name: task.most for task in coursework.exercises() if task.written}
+    most = {task.name: task.most for task in exercises.all_exercises() if task.written}
     found = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
@@ -212,7 +212,7 @@ def _is_number(text: str, most: float) -> bool:
 
 def _written(submission: Submission, task: Exercise, by_hand: dict) -> Outcome:
     answer = submission.answers.get(task.name, "")
-    if not answer or answer.strip() == coursework.ANSWER_STUB:
+    if not answer or answer.strip() == exercises.ANSWER_STUB:
         return Outcome(0, "not answered")
     row = by_hand.get((submission.student, task.name), {})
     if row.get("points") and row["answer"].split() == _safe(answer).split():  # spreadsheets change line ends
@@ -225,7 +225,7 @@ def _written(submission: Submission, task: Exercise, by_hand: dict) -> Outcome:
 
 def _compare(grades: list[Grade]) -> None:
     """Notes for each exercise who handed in the same code, and whether it is the published solution."""
-    for task in coursework.exercises():
+    for task in exercises.all_exercises():
         if task.written or task.name == "own_numbers":
             continue
         who = defaultdict(list, {collecting.code_of(task.source): ["the published solution"]})
@@ -253,7 +253,7 @@ def _write_csv(path: Path, columns: list[str], rows: list[dict]) -> None:
 
 def _write_table(grades: list[Grade], path: Path) -> None:
     """One row for each student: who, the points of each exercise, the total, and what needs a look."""
-    tasks = coursework.exercises()
+    tasks = exercises.all_exercises()
     rows = []
     for one in grades:
         row = {"student": one.submission.student, **one.submission.about}
@@ -270,7 +270,7 @@ def _write_table(grades: list[Grade], path: Path) -> None:
 
 
 def _write_answers(grades: list[Grade], path: Path) -> None:
-    tasks = [task for task in coursework.exercises() if task.written]
+    tasks = [task for task in exercises.all_exercises() if task.written]
     rows = []
     for one in grades:
         for task in tasks:
@@ -289,6 +289,6 @@ def write_page(one: Grade, path: Path) -> None:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     html = environment.get_template("feedback.html.j2").render(
-        grade=one, submission=one.submission, tasks=coursework.exercises()
+        grade=one, submission=one.submission, tasks=exercises.all_exercises()
     )
     path.write_text(html, encoding="utf-8", newline="\n")

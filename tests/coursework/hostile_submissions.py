@@ -1,6 +1,6 @@
 """Submissions that mean harm, each as one cell: what they score, and what they touch.
 
-    python -m tests.hostile_submissions
+    python -m tests.coursework.hostile_submissions
 
 prints the table. Each attack knows where the grader's files are, which a real one would have to find out. Its
 function solves nothing, so every point that it gets is one that it stole.
@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
-from helpers import collecting, coursework, grading
-from helpers.sandbox import Limits, bubblewrap
+from helpers.coursework import collecting, exercises, grading
+from helpers.coursework.sandbox import Limits, bubblewrap
 
 SECRET = "the hidden checks of this course"
 BLANK = """
@@ -79,7 +79,7 @@ for module in list(sys.modules.values()):
         if hasattr(module, name): setattr(module, name, lambda *arguments: 5)
 """,
     "imports helpers": """
-from helpers import grading
+from helpers.coursework import grading
 grading.check = lambda *arguments: grading.Outcome(5, "")
 """,
     "looks for the checks in its own frames": """
@@ -157,9 +157,9 @@ def attack(name: str, isolate: bool, limits: Limits | None = None) -> Harm:
     """Grades one attack, and looks what it has touched. Without isolation it runs with your rights."""
     limits = limits or Limits(seconds=3, memory=1 << 30)
     function = re.search(r"^def (\w+)", ATTACKS[name] + BLANK, re.MULTILINE)[1]
-    task = next(task for task in coursework.exercises() if task.name == function)
+    task = next(task for task in exercises.all_exercises() if task.name == function)
     with grader() as (desk, server):
-        place = f"DESK, PROJECT, PORT = {str(desk)!r}, {str(coursework.ROOT)!r}, {server.getsockname()[1]}\n"
+        place = f"DESK, PROJECT, PORT = {str(desk)!r}, {str(exercises.ROOT)!r}, {server.getsockname()[1]}\n"
         solves_nothing = "" if "\ndef " in ATTACKS[name] else BLANK
         # The function first: what is raised after it does not keep it from being called.
         cell = f"{place}{solves_nothing}{ATTACKS[name].replace('SECRET', SECRET)}"

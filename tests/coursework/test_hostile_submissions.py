@@ -2,9 +2,9 @@
 
 import pytest
 
-from helpers import collecting, coursework, grading
-from helpers.sandbox import Limits
-from tests.hostile_submissions import ATTACKS, attack
+from helpers.coursework import collecting, exercises, grading
+from helpers.coursework.sandbox import Limits
+from tests.coursework.hostile_submissions import ATTACKS, attack
 
 QUICK = ("deletes the grader's files", "opens a socket", "prints its own score", "kills the grader")
 
@@ -42,7 +42,7 @@ def test_without_isolation_it_reaches_what_the_guide_says(name):
 
 
 def test_a_submission_beside_hostile_ones_gets_its_points(tmp_path):
-    solved = {task.name: task.source for task in coursework.exercises()}
+    solved = {task.name: task.source for task in exercises.all_exercises()}
     hang = {"token_masking": ATTACKS["loops forever"]}
     crash = {"token_masking": ATTACKS["ends Python as if all were well"]}
     submissions = [

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from helpers import worker
+from helpers.coursework import worker
 
 LONGEST_ANSWER = 1 << 25  # bytes
 

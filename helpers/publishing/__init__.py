@@ -1,0 +1,1 @@
+"""What readers are given: executed notebooks, the copy on Colab, web pages and the report."""
