@@ -178,6 +178,17 @@ def _whole(seed: str) -> int:
     return int(seed)
 
 
+def processors() -> int:
+    """Return how many processors this process may use, by its affinity and the quota of its container.
+
+    Returns:
+        At least 1. `os.cpu_count()` counts those of the machine, whoever they are reserved for.
+    """
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
 def versions() -> str:
     """Python and the packages that a result depends on, in one line."""
     packages = ("torch", "transformers", "datasets", "seqeval", "numpy", "pandas", "matplotlib")

@@ -50,7 +50,7 @@ def test_colab_needs_seqeval_only():
             f"Colab's {name} {colab[name]} is not {need}"
         )
     missing = [n for n in map(Requirement, PROJECT["dependencies"]) if canonicalize_name(n.name) not in colab]
-    assert {need.name for need in missing} == {"seqeval", "filelock"}  # filelock comes with torch there
+    assert {need.name for need in missing} == {"seqeval", "filelock", "joblib"}  # with torch and scikit-learn
 
 
 def test_conda_takes_its_packages_from_pyproject():
