@@ -5,6 +5,7 @@ import errno
 import hashlib
 import math
 import os
+import signal
 import sys
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
@@ -16,15 +17,8 @@ from helpers import settings
 from helpers.publishing import colab, notebooks, pages
 from helpers.settings import ROOT, SCALES, Settings
 
-VERDICTS = "verdicts.csv"  # written by notebook 07, which gathers the evidence
-VARIABLES = (
-    "scale",
-    "corpus",
-    "text",
-    "out",
-    "seed",
-)  # options that are variables of the environment as well
 CONTINUES = "What is finished is kept: the same command goes on from there."
+ASSERTS = "python -O leaves out the checks, and then every answer would pass: start Python without it"
 
 
 class InputError(ValueError):
@@ -32,41 +26,75 @@ class InputError(ValueError):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0 done, 1 something failed, 2 bad input, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    """Run one command.
+
+    Args:
+        arguments: of the command line; those of this process if left out.
+
+    Returns:
+        The exit code: 0 done, 1 something failed, 2 bad input, 130 interrupted, 143 terminated.
+    """
+    terminated = False
+
+    def interrupt(*_) -> None:
+        nonlocal terminated
+        terminated = True
+        raise KeyboardInterrupt  # a cluster's preemption: the state is kept, as for Ctrl-C
+
     try:
-        options.command(options)
+        if not __debug__:
+            raise InputError(ASSERTS)
+        options = _parser().parse_args(arguments)
+        before = signal.signal(signal.SIGTERM, interrupt)
+        try:
+            options.command(options)
+        finally:
+            signal.signal(signal.SIGTERM, before)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _print(f"error: {error}", sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nInterrupted. {CONTINUES}", file=sys.stderr)
-        return 130
+        _print(f"\nInterrupted. {CONTINUES}", sys.stderr)
+        return 143 if terminated else 130
     except Exception as error:
-        said = _said(error)
-        if not said:
+        message = _message(error)
+        if not message:
             raise
-        print(f"\n{said}", file=sys.stderr)
+        _print(f"\n{message}", sys.stderr)
         return 1
     return 0
 
 
-def _said(error: Exception) -> str:
+def _print(text: object, stream=None) -> None:
+    """Prints a line. Nobody may be reading any more (`| head -1`): the work goes on all the same."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):  # closed by whoever started this process
+        pass
+
+
+def _message(error: Exception) -> str:
     """What to say of an error that is no defect of the program, and what to do; nothing of any other."""
     if isinstance(error, BrokenExecutor):  # says itself how it goes on
         return str(error)
     if isinstance(error, notebooks.NotebookError | FloatingPointError):
         return f"{error}\n{CONTINUES}"
     if isinstance(error, MemoryError):
-        said = str(error) or "no memory is left: end other programs, or choose a smaller --scale"
-        return f"{said}.\n{CONTINUES}"
+        message = str(error) or "no memory is left: end other programs, or choose a smaller --scale"
+        return f"{message}.\n{CONTINUES}"
     # The libraries in Rust (safetensors, tokenizers) have errors of their own for a full disk.
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "(os error 28)" in str(error):
         return f"The disk is full: {error}. Make room there.\n{CONTINUES}"
 
-    from helpers.checkpoints import CheckpointError
+    from helpers.running.checkpoints import CheckpointError
 
     return str(error) if isinstance(error, CheckpointError) else ""
+
+
+# --- options ---
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,46 +108,40 @@ def _parser() -> argparse.ArgumentParser:
         "--text", nargs="+", metavar="FILE", help="unlabelled text for a folder: plain, .gz, .xz"
     )
     what.add_argument("--out", metavar="FOLDER", help="where results go (default: data/runs/SCALE)")
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument(
-        "--seed", metavar="S", help="of the first replicate; the next ones follow (default: 0)"
-    )
-    much = argparse.ArgumentParser(add_help=False)
-    much.add_argument("--minutes", type=_positive(float), help="fit the replicates into this time")
-    much.add_argument("--replicates", type=_positive(int), metavar="N", help="run this many, however long")
+    what.add_argument("--seed", metavar="S", help="of the first replicate (default: 0); the next ones follow")
+    size = argparse.ArgumentParser(add_help=False)
+    size.add_argument("--minutes", type=_positive(float), help="fit the replicates into this time")
+    size.add_argument("--replicates", type=_positive(int), metavar="N", help="run this many, however long")
 
     for name, command, parents in (
-        ("run", run, [what, first, much]),
-        ("plan", plan, [what, first, much]),
-        ("report", report, [what, first]),
+        ("run", run, [what, size]),
+        ("plan", plan, [what, size]),
+        ("report", report, [what]),
         ("pretrain", pretrain, [what]),
-        ("notebooks", commit_notebooks, []),
+        ("notebooks", execute_notebooks, []),
         ("address", address, []),
     ):
-        about = command.__doc__.partition("\n")[0]
+        about = (command.__doc__ or "").partition("\n")[0]
         commands.add_parser(name, parents=parents, help=about, description=about).set_defaults(
             command=command
         )
     large = commands.choices["pretrain"]
     large.add_argument("--arm", choices=("token", "whole_word", "span"), required=True)
     large.add_argument("--tokens", type=_positive(int), metavar="N", required=True, help="to train on")
-    large.add_argument("--seed", type=int, default=0, dest="one_seed", metavar="S", help="default: 0")
     large.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the faster one")
     commands.choices["notebooks"].add_argument(
         "names", nargs="*", metavar="NN", help="only these, such as 03"
     )
     commands.choices["address"].add_argument("--repository", metavar="URL", help="on GitHub, as Colab needs")
     commands.choices["address"].add_argument("--ref", help="a branch or a tag")
-    _add_coursework(
-        commands.add_parser("coursework", help="Hands the series out, collects it and grades it.")
-    )
+    _add_coursework(commands.add_parser("coursework", help="Hand the series out, collect it and grade it."))
     return parser
 
 
 def _add_coursework(parser: argparse.ArgumentParser) -> None:
     steps = parser.add_subparsers(required=True, metavar="STEP")
-    for name, command in (("release", release), ("check", check), ("grade", grade)):
-        about = command.__doc__.partition("\n")[0]
+    for name, command in (("release", release), ("check", list_findings), ("grade", grade)):
+        about = (command.__doc__ or "").partition("\n")[0]
         step = steps.add_parser(name, help=about, description=about)
         step.set_defaults(command=command)
         if name != "release":
@@ -127,8 +149,12 @@ def _add_coursework(parser: argparse.ArgumentParser) -> None:
         step.add_argument(
             "--release", type=Path, metavar="FOLDER", help="the hand-out (default: data/runs/coursework)"
         )
-    steps.choices["release"].add_argument(
+    first = steps.choices["release"]
+    first.add_argument(
         "--students", type=Path, metavar="FILE.csv", help="with a column 'student': each gets a world seed"
+    )
+    first.add_argument(
+        "--placeholder", action="store_true", help="even if the project has no address of its own yet"
     )
     last = steps.choices["grade"]
     last.add_argument("--no-isolation", action="store_true", help="run submissions with your own rights")
@@ -147,24 +173,23 @@ def _positive(number: type):
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """The settings of this run, left in the environment for the kernels of the notebooks too.
-
-    Paths are made absolute there: the kernels run in another folder.
-    """
-    given = {name.upper(): value for name, value in vars(options).items() if name in VARIABLES and value}
-    if "TEXT" in given:
-        given["TEXT"] = os.pathsep.join(given["TEXT"])
-    for name, value in given.items():
-        os.environ[name] = value
+    """The settings of this run: an option goes before a variable of the environment."""
+    names = ("scale", "corpus", "text", "out", "seed")
     try:
-        chosen = settings.from_environment()
+        chosen = settings.from_environment(**{name: getattr(options, name, None) for name in names})
     except ValueError as error:
         raise InputError(error) from error
-    if chosen.corpus != "world":
-        os.environ["CORPUS"] = str(Path(chosen.corpus).resolve())
-        os.environ["TEXT"] = os.pathsep.join(str(Path(file).resolve()) for file in chosen.text)
-    os.environ["OUT"] = str(chosen.out)
-    return settings.from_environment()
+    place = next(folder for folder in (chosen.out, *chosen.out.parents) if folder.exists())
+    if not place.is_dir():
+        raise InputError(f"{place} is a file, so results cannot go to {chosen.out}: name a folder by --out")
+    return replace(
+        chosen,
+        corpus=chosen.corpus if chosen.corpus == "world" else str(Path(chosen.corpus).resolve()),
+        text=tuple(str(Path(file).resolve()) for file in chosen.text),
+    )
+
+
+# --- commands of a run ---
 
 
 def _plan(chosen: Settings, options: argparse.Namespace):
@@ -174,7 +199,7 @@ def _plan(chosen: Settings, options: argparse.Namespace):
     try:
         if chosen.corpus != "world":
             for note in experiment.replicate(chosen).corpus.notes:
-                print(note)
+                _print(note)
         return experiment.plan(chosen, minutes=options.minutes, replicates=options.replicates)
     except ValueError as error:
         raise InputError(error) from error
@@ -182,48 +207,53 @@ def _plan(chosen: Settings, options: argparse.Namespace):
 
 def _fingerprint(chosen: Settings) -> str:
     """Changes when anything that a notebook shows could: settings, results, helpers or shipped data."""
-    files = [chosen.out / name for name in ("results.csv", "costs.csv", "predictions.json")]
+    files = [chosen.out / name for name in ("results.csv", "costs.csv", "expectations.json")]
     for folder in ("helpers", "data/world", "data/reference"):
         files += (path for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts)
-    digest = hashlib.sha256(repr(chosen).encode())
+    digest = hashlib.sha256(repr(chosen).encode("utf-8", "surrogateescape"))
     for path in sorted(path for path in files if path.is_file()):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def run(options: argparse.Namespace) -> None:
-    """The whole series: the experiment, notebooks 00-07, the table, the figure and the report."""
+    """Run the whole series: the experiment, notebooks 00-07, the table, the figure and the report."""
     from helpers import experiment, figures
 
     chosen = _settings(options)
-    print(_plan(chosen, options))
+    _print(_plan(chosen, options))
     table = experiment.results(chosen)
     figure = figures.f1_by_entity_length(table, chosen.scale.core_sentences)
     figures.save(figure, chosen.out / "f1_by_entity_length")
-    executed = notebooks.execute_all(chosen.out / "notebooks", _fingerprint(chosen))
+    executed = notebooks.execute_all(
+        chosen.out / "notebooks", _fingerprint(chosen), environment=chosen.variables()
+    )
     for _, copy in executed:
         pages.to_html(copy)
     page = _report(chosen, table)
-    print(f"\nReport: {page}\nTable, figure and executed notebooks: {chosen.out}")
+    _print(f"\nReport: {page}\nTable, figure and executed notebooks: {chosen.out}")
 
 
 def plan(options: argparse.Namespace) -> None:
-    """What a scale would run, and how long that takes here; runs nothing but a measurement of speed."""
+    """Say what a scale would run, and how long that takes here; nothing runs but a measurement of speed."""
     chosen = _settings(options)
     with TemporaryDirectory() as folder:  # so that the next run is not bound by what was only asked
         asked = options.minutes or options.replicates
-        print(_plan(replace(chosen, out=Path(folder)) if asked else chosen, options))
+        _print(_plan(replace(chosen, out=Path(folder)) if asked else chosen, options))
 
 
 def report(options: argparse.Namespace) -> None:
-    """Writes report.html again from the results of a finished run, and prints the answer."""
+    """Write report.html again from the results of a finished run, and print the answer."""
     from helpers import experiment
 
     chosen = _settings(options)
-    for name in ("results.csv", "plan.json", VERDICTS):
-        if not (chosen.out / name).exists():
-            raise InputError(f"{chosen.out} holds no {name}: finish a run first, python -m helpers run")
-    table = experiment.read_table(chosen.out / "results.csv")
+    results = chosen.out / "results.csv"
+    if not results.exists():
+        raise InputError(f"{chosen.out} holds no results.csv: finish a run first, python -m helpers run")
+    try:
+        table = experiment.read_table(results)
+    except ValueError as error:
+        raise InputError(f"{results}: {error}. Start the run again, which writes it anew") from error
     corpus, found = Path(chosen.corpus).resolve().name, ", ".join(table["corpus"].unique())
     if corpus != found:
         raise InputError(
@@ -233,42 +263,49 @@ def report(options: argparse.Namespace) -> None:
         experiment.replicate(chosen)
     except ValueError as error:
         raise InputError(error) from error
-    print(f"\nReport: {_report(chosen, table)}")
+    _print(f"\nReport: {_report(chosen, table)}")
 
 
 def _report(chosen: Settings, table) -> Path:
-    import pandas as pd
-
-    from helpers import experiment
+    from helpers import experiment, figures
     from helpers.publishing import report as reports
+    from helpers.running import plan as plans
 
-    verdicts = pd.read_csv(chosen.out / VERDICTS)
-    print(reports.answer(chosen, table, verdicts))
+    verdicts = experiment.judge(chosen, table)
+    _print(reports.answer(chosen, table, verdicts))
+    if not (chosen.out / "f1_by_entity_length.svg").exists():
+        figure = figures.f1_by_entity_length(table, chosen.scale.core_sentences)
+        figures.save(figure, chosen.out / "f1_by_entity_length")
+    planned = plans.read(chosen)
     return reports.write(
         chosen,
         table,
         verdicts,
-        plan=str(experiment.read_plan(chosen)),
+        plan=str(
+            planned or f"{plans.FILE} is missing, damaged or of another version: the plan is not known."
+        ),
         notes=experiment.replicate(chosen).corpus.notes,
         pages=sorted((chosen.out / "notebooks").glob("*.html")),
     )
 
 
 def pretrain(options: argparse.Namespace) -> None:
-    """One model, on one process or on all that torchrun starts: torchrun … -m helpers pretrain …"""
-    from helpers import distributed
+    """Train one model, on one process or on all that torchrun starts: torchrun … -m helpers pretrain …"""
+    from helpers.running import distributed
 
     chosen = _settings(options)
     try:
-        folder = distributed.pretrain(chosen, options.arm, options.tokens, options.one_seed, options.dtype)
+        folder = distributed.pretrain(
+            chosen, options.arm, options.tokens, chosen.scale.first_seed, options.dtype
+        )
     except ValueError as error:
         raise InputError(error) from error
     if distributed.is_first():
-        print(f"Model, tokenizer and history.csv: {folder}")
+        _print(f"Model, tokenizer and history.csv: {folder}")
 
 
-def commit_notebooks(options: argparse.Namespace) -> None:
-    """Executes the notebooks and puts their outputs into notebooks/, ready to be committed."""
+def execute_notebooks(options: argparse.Namespace) -> None:
+    """Execute the notebooks and put their outputs into notebooks/, ready to be committed."""
     from helpers import experiment
 
     chosen = _settings(options)
@@ -277,46 +314,52 @@ def commit_notebooks(options: argparse.Namespace) -> None:
     except ValueError as error:
         raise InputError(error) from error
     experiment.results(chosen)  # what 06 and 07 show, so that it is there before the first fingerprint
-    for path, copy in notebooks.execute_all(chosen.out / "notebooks", _fingerprint(chosen), options.names):
+    for path, copy in notebooks.execute_all(
+        chosen.out / "notebooks", _fingerprint(chosen), options.names, chosen.variables()
+    ):
         notebooks.commit(path, copy)
-        print(path.relative_to(ROOT))
+        _print(path.relative_to(ROOT))
 
 
 def address(options: argparse.Namespace) -> None:
-    """Writes the project's address into every badge and setup cell, after changing it if asked to."""
+    """Write the project's address into every badge and setup cell, after changing it if asked to."""
     try:
         changed = colab.rewrite(options.repository, options.ref)
     except ValueError as error:
         raise InputError(error) from error
-    print(
-        "\n".join(str(path.relative_to(ROOT)) for path in changed) or "Everything has this address already."
-    )
+    names = "\n".join(str(path.relative_to(ROOT)) for path in changed)
+    _print(names or "Everything has this address already.")
+
+
+# --- coursework ---
 
 
 def release(options: argparse.Namespace) -> None:
-    """Makes the students' notebooks: a zip file for each student, or one for all."""
+    """Make the students' notebooks: a zip file for each student, or one for all."""
     from helpers.coursework import exercises
 
     try:
         roster = exercises.students(options.students) if options.students else None
-        made = exercises.release(options.release or exercises.FOLDER, roster)
+        folder = options.release or exercises.FOLDER
+        made = exercises.release(folder, roster, allow_placeholder=options.placeholder)
     except exercises.CourseworkError as error:
         raise InputError(error) from error
-    print(f"{len(made)} to hand out: {made[0].parent}")
+    _print(f"{len(made)} to hand out: {made[0].parent}")
 
 
-def check(options: argparse.Namespace) -> None:
-    """Reads the submissions and names what is wrong with them; changes and runs nothing."""
+def list_findings(options: argparse.Namespace) -> None:
+    """Read the submissions and name what is wrong with them; nothing is changed or run."""
     submissions = _collected(options)
     findings = [finding for submission in submissions for finding in submission.findings]
     to_do = sum(not finding.repaired for finding in findings)
-    print(*findings, sep="\n", end="\n" if findings else "")
-    done = len(findings) - to_do
-    print(f"{len(submissions)} submissions: {to_do} things to do, {done} repaired on the way in")
+    for finding in findings:
+        _print(finding)
+    repaired = len(findings) - to_do
+    _print(f"{len(submissions)} submissions: {to_do} things to do, {repaired} repaired on the way in")
 
 
 def grade(options: argparse.Namespace) -> None:
-    """Grades the submissions: grades.csv, written.csv for the answers in words, and a page per student."""
+    """Grade the submissions: grades.csv, written.csv for the answers in words, and a page per student."""
     if os.name == "nt":
         raise InputError("grading needs Linux (in a virtual machine or WSL), or macOS with --no-isolation")
 
@@ -329,10 +372,12 @@ def grade(options: argparse.Namespace) -> None:
         grades = grading.grade(submissions, folder, not options.no_isolation, limits)
     except (exercises.CourseworkError, sandbox.IsolationError) as error:
         raise InputError(error) from error
-    todo = sum(one.waits() for one in grades)
-    print(f"Grades: {folder / 'grades.csv'}\nA page for each student: {folder / 'feedback'}")
-    if todo:
-        print(f"{todo} written answers wait: fill in points in {folder / 'written.csv'}, and grade again.")
+    waiting = sum(grade.waits() for grade in grades)
+    _print(f"Grades: {folder / 'grades.csv'}\nA page for each student: {folder / 'feedback'}")
+    if waiting:
+        _print(
+            f"{waiting} written answers wait: fill in points in {folder / 'written.csv'}, and grade again."
+        )
 
 
 def _collected(options: argparse.Namespace) -> list:

@@ -6,6 +6,7 @@ import math
 import platform
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import torch
 from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification, BertModel
@@ -13,13 +14,37 @@ from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification
 from helpers.settings import ModelSettings
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from <malloc.h>
+MMAP_THRESHOLDS = 2**30, 2**25  # bytes; older versions of glibc take no more than the second
+
+
+def device() -> torch.device:
+    """Return where models are trained here: on a GPU if there is one, else on the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """Return which GPU or processor that is: "cuda" alone could be any of them, and "cpu" as well."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")  # Linux
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    name = next(named, platform.processor() or platform.machine())
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"  # processors of one name differ in it
 
 
 def sinusoids(positions: int, size: int) -> torch.Tensor:
-    """The fixed position encoding of Vaswani et al. (2017), section 3.5.
+    """Compute a fixed position encoding.
+
+    Args:
+        positions: how many.
+        size: of each vector, even.
 
     Returns:
         `[positions, size]`: sines in the first half of each vector, cosines in the second.
+
+    Source:
+        Vaswani et al. 2017, section 3.5.
     """
     place = torch.arange(positions)[:, None]
     rate = 10_000 ** (-torch.arange(0, size, 2) / size)
@@ -27,13 +52,23 @@ def sinusoids(positions: int, size: int) -> torch.Tensor:
 
 
 def build(settings: ModelSettings, seed: int) -> BertForMaskedLM:
-    """A new `BertForMaskedLM` with random weights; the seed decides them.
+    """Build a new `BertForMaskedLM` with random weights.
 
-    The architecture is BERT's. Three starting values are not, all to leave the first plateau sooner. Weights
-    have a standard deviation that suits the width (0.02 is right for 768 units). Position embeddings, learnt
-    as ever, start from small sinusoids instead of noise, so that neighbours are alike. Key weights start as
-    a copy of the query weights, so that attention goes to what is alike. Dropout is off: a run this short
-    sees too little to overfit.
+    The architecture is BERT's. Three starting values are not, so that the model leaves the first plateau
+    sooner. Weights have a standard deviation that suits the width (0.02 is right for 768 units). Position
+    embeddings, learnt as ever, start from small sinusoids instead of noise, so that neighbours are alike. Key
+    weights start as a copy of the query weights, so that attention goes to what is alike. Dropout is off:
+    a training this short sees too little to overfit.
+
+    Args:
+        settings: size and starting values.
+        seed: decides the weights.
+
+    Returns:
+        The model, on the CPU.
+
+    Source:
+        Devlin et al. 2019, for the architecture.
     """
     config = BertConfig(
         vocab_size=settings.vocabulary_size,
@@ -62,21 +97,25 @@ def build(settings: ModelSettings, seed: int) -> BertForMaskedLM:
     return model
 
 
-def keep_freed_memory() -> None:
-    """Makes this process keep memory that it frees, for the next tensor of the same size.
+def keep_freed_memory() -> bool:
+    """Make this process keep memory that it frees, for the next tensor of the same size.
 
     By default the C library of Linux returns every block above a limit to the system at once, and each page
-    of the next one costs a page fault. A training step frees and takes the same blocks again and again; what
-    keeping them is worth, `make bench-training` shows. Does nothing where the C library is another one.
+    of the next one costs a page fault. A training step frees and takes the same blocks again and again;
+    `make bench-training` shows what keeping them is worth.
+
+    Returns:
+        Whether memory is kept: not where the C library is another one, or refuses.
     """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)  # mallopt returns 1 if it did what it was asked
+    taken = any(libc.mallopt(M_MMAP_THRESHOLD, threshold) == 1 for threshold in MMAP_THRESHOLDS)
+    return taken and libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1) == 1
 
 
 def precision(name: str, device: str | torch.device = "cpu") -> AbstractContextManager:
-    """The context that a forward pass runs in: "float32", or "bfloat16" or "float16" for mixed precision."""
+    """Return the context of a forward pass in "float32", or in mixed precision, "bfloat16" or "float16"."""
     low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(name)
     return torch.autocast(torch.device(device).type, low, enabled=low is not None)
 
@@ -87,13 +126,14 @@ def encode(
     positions: torch.Tensor,
     attention_mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Hidden states behind the last layer, at some positions only.
+    """Compute the hidden states behind the last layer, at some positions only.
 
     The same numbers as `bert(input_ids, attention_mask).last_hidden_state` has there. Every position of the
     last layer is a key and a value for the others, but a query and a feed-forward pass matter only where its
     result is read. Of two layers that saves a third of the arithmetic, at 15% of the positions.
 
     Args:
+        bert: the encoder.
         input_ids: `[batch, length]`.
         positions: `[batch, slots]`.
         attention_mask: `[batch, length]`, 0 at padding; rows without padding need none.
@@ -105,18 +145,16 @@ def encode(
     *early, last = bert.encoder.layer
     for layer in early:
         states = _through(layer, states, states, attention_mask)
-    there = positions[:, :, None].expand(-1, -1, states.shape[-1])
-    return _through(last, states.gather(1, there), states, attention_mask)
+    index = positions[:, :, None].expand(-1, -1, states.shape[-1])
+    return _through(last, states.gather(1, index), states, attention_mask)
 
 
 def _through(
     layer: torch.nn.Module, queries: torch.Tensor, states: torch.Tensor, attention_mask: torch.Tensor | None
 ) -> torch.Tensor:
-    """One layer of BERT for `queries` ([batch, slots, hidden_size]), which attend to all of `states`.
-
-    Attention is written out: on a CPU, with rows this short, it beats the fused kernels, whose backward pass
-    is slow (measured in tests/benchmarks/training.py).
-    """
+    """Sends `queries` ([batch, slots, hidden_size]), which attend to all `states`, through one layer."""
+    # Attention is written out: on a CPU, with rows this short, it beats the fused kernels, whose backward
+    # pass is slow (measured in tests/benchmarks/training.py).
     attention = layer.attention.self
 
     def heads(vectors: torch.Tensor) -> torch.Tensor:
@@ -139,15 +177,19 @@ def _through(
 def masked_lm_loss(
     model: BertForMaskedLM, inputs: torch.Tensor, positions: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """Mean cross entropy of the hidden tokens, from logits at their positions only.
+    """Compute the mean cross entropy of the hidden tokens, from logits at their positions only.
 
     The same value as `model(inputs, labels=labels).loss`. That computes logits for every token and throws
     85% of them away.
 
     Args:
+        model: the masked LM.
         inputs: `[batch, length]`, without padding.
         positions: `[batch, slots]`: where tokens are hidden; unused slots point anywhere else.
         labels: `[batch, length]`, -100 where nothing is hidden.
+
+    Returns:
+        A single number, in nats.
     """
     states = encode(model.bert, inputs, positions)
     logits = model.cls(states.flatten(0, 1))  # [batch * slots, vocabulary]
@@ -157,7 +199,20 @@ def masked_lm_loss(
 def token_classifier(
     pretrained: BertForMaskedLM, tags: Sequence[str], seed: int, dropout: float
 ) -> BertForTokenClassification:
-    """The encoder of a masked LM under a new linear layer that scores each of `tags` for each token."""
+    """Put a new linear layer, which scores tags for each token, on the encoder of a masked LM.
+
+    Args:
+        pretrained: its encoder is copied.
+        tags: their names, in the order of their numbers.
+        seed: decides the new layer's weights.
+        dropout: share of units left out in training.
+
+    Returns:
+        The classifier, on the CPU.
+
+    Source:
+        Devlin et al. 2019, section 5.3.
+    """
     config = copy.deepcopy(pretrained.config)
     config.id2label = dict(enumerate(tags))
     config.label2id = {tag: number for number, tag in enumerate(tags)}

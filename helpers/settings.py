@@ -1,7 +1,9 @@
 """What a run consists of: frozen dataclasses, three scales, and the only place that reads the environment."""
 
+import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -42,10 +44,9 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class PretrainingSettings:
-    """One pre-training run up to `tokens`; the learning rate is constant after warm-up, then cools."""
+    """The recipe of a pre-training; the learning rate is constant after warm-up, then cools."""
 
     strategy: str = "token"
-    tokens: int = 2_000_000
     mask_rate: float = 0.15
     p: float = 0.2  # of the geometric span length
     batch_size: int = 32  # rows
@@ -59,7 +60,7 @@ class PretrainingSettings:
 
 @dataclass(frozen=True)
 class FinetuningSettings:
-    """One fine-tuning run: a fixed number of steps, so that more sentences do not mean more updates."""
+    """The recipe of a fine-tuning: a fixed number of steps, so more sentences do not mean more updates."""
 
     steps: int = 150
     batch_size: int = 16  # rows: sentences, or windows of long ones
@@ -83,7 +84,7 @@ class Scale:
     subsets: int = 3  # labelled subsets per pre-trained model in the core cell
     arms: tuple[str, ...] = ("none", "token", "span")
     first_seed: int = 0  # development uses seeds 0–99; 1000 and above are kept for the confirmatory run
-    words: int = 1_500_000  # of a text of the reader's own, so many are read
+    words: int = 1_500_000  # read of a text of the reader's own
     vocabulary_size_of_real_text: int = 4_000
     world: WorldSettings = field(default_factory=WorldSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -129,6 +130,17 @@ class Settings:
     text: tuple[str, ...] = ()
     out: Path = ROOT / "data" / "runs" / "laptop"
 
+    def variables(self) -> dict[str, str]:
+        """Return the environment in which `from_environment` gives these settings, in any folder."""
+        world = self.corpus == "world"
+        return {
+            "SCALE": self.scale.name,
+            "CORPUS": "world" if world else str(Path(self.corpus).resolve()),
+            "TEXT": json.dumps([str(Path(file).resolve()) for file in self.text]) if self.text else "",
+            "OUT": str(self.out),
+            "SEED": str(self.scale.first_seed),
+        }
+
 
 def choose(
     scale: str = "laptop",
@@ -137,7 +149,17 @@ def choose(
     out: str | Path | None = None,
     seed: int = 0,
 ) -> Settings:
-    """Settings for a named scale; `seed` is that of the first replicate, and the others follow it.
+    """Choose settings by name.
+
+    Args:
+        scale: "smoke", "laptop" or "gpu".
+        corpus: "world", or a folder of labelled files.
+        text: files of unlabelled text, for a folder.
+        out: where results go; a folder in data/runs, named after scale, corpus and seed, if left out.
+        seed: of the first replicate; the others follow it.
+
+    Returns:
+        The settings.
 
     Raises:
         ValueError: there is no scale of that name, or text is given for the world, which brings its own, or
@@ -156,26 +178,51 @@ def choose(
     return Settings(chosen, corpus, tuple(text), Path(out).resolve())
 
 
-def from_environment() -> Settings:
-    """Settings from SCALE, CORPUS, TEXT (a list of files), OUT and SEED; by default `laptop` on the world.
+def from_environment(
+    scale: str | None = None,
+    corpus: str | None = None,
+    text: Sequence[str] | None = None,
+    out: str | None = None,
+    seed: str | None = None,
+) -> Settings:
+    """Choose settings by the variables SCALE, CORPUS, TEXT, OUT and SEED; by default `laptop` on the world.
+
+    TEXT holds several files as PATH does, or as a JSON list, which file names with any character fit into.
+
+    Args:
+        scale: in place of the variable, like the others; as for `choose`.
+        corpus: in place of CORPUS.
+        text: in place of TEXT.
+        out: in place of OUT.
+        seed: in place of SEED.
+
+    Returns:
+        The settings.
 
     Raises:
-        ValueError: as `choose`, or SEED is no whole number.
+        ValueError: as `choose`, or the seed is no whole number.
     """
-    text = tuple(name for name in os.environ.get("TEXT", "").split(os.pathsep) if name)
+    seed = seed or os.environ.get("SEED") or "0"
+    if not seed.isdecimal():
+        raise ValueError(f"SEED is {seed!r}; choose a whole number from 0 on")
     return choose(
-        os.environ.get("SCALE") or "laptop",
-        os.environ.get("CORPUS") or "world",
-        text,
-        os.environ.get("OUT") or None,
-        _whole(os.environ.get("SEED") or "0"),
+        scale or os.environ.get("SCALE") or "laptop",
+        corpus or os.environ.get("CORPUS") or "world",
+        tuple(text or _files(os.environ.get("TEXT", ""))),
+        out or os.environ.get("OUT") or None,
+        int(seed),
     )
 
 
-def _whole(seed: str) -> int:
-    if not seed.isdecimal():
-        raise ValueError(f"SEED is {seed!r}; choose a whole number from 0 on")
-    return int(seed)
+def _files(text: str) -> list[str]:
+    if text.startswith("["):
+        try:
+            return [str(name) for name in json.loads(text)]
+        except ValueError:
+            pass  # the name of a file that starts with a bracket
+    if Path(text).is_file():  # a single file, whose name may hold a colon
+        return [text]
+    return [name for name in text.split(os.pathsep) if name]
 
 
 def processors() -> int:
@@ -190,7 +237,7 @@ def processors() -> int:
 
 
 def versions() -> str:
-    """Python and the packages that a result depends on, in one line."""
+    """Return the versions of Python and of the packages that a result depends on, in one line."""
     packages = ("torch", "transformers", "datasets", "seqeval", "numpy", "pandas", "matplotlib")
     return ", ".join(
         [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]

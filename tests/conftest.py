@@ -2,11 +2,36 @@
 
 import os
 
-os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a hub's library
 
 import hypothesis
 import matplotlib
+import pytest
+
+from helpers.settings import Settings
+from tests.micro import MICRO, workshop
+from tests.tiny import counting_rows
 
 matplotlib.use("Agg")
 hypothesis.settings.register_profile("series", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("series")
+
+
+@pytest.fixture(scope="session")
+def blocks():
+    """Rows that count upwards, for a tiny model."""
+    return counting_rows()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder whose artifacts are those of one test file, in one process of a speed that stays the same."""
+    place = tmp_path_factory.mktemp("experiment")
+    with workshop(place / "artifacts"):
+        yield place
+
+
+@pytest.fixture(scope="module")
+def settings(folder) -> Settings:
+    """The micro scale on the world."""
+    return Settings(MICRO, out=folder / "out")

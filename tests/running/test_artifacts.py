@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from helpers.artifacts import build, exists, is_whole, source_hash
 
 from helpers import artifacts
-from helpers.artifacts import build, exists, is_whole, source_hash
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import time
 
 import pytest
 import torch
+from helpers.checkpoints import CheckpointError, interrupts_held, newest, write
 
 from helpers import checkpoints
-from helpers.checkpoints import CheckpointError, interrupts_held, newest, write
 
 
 def state(step: int) -> tuple[dict[str, torch.Tensor], dict]:

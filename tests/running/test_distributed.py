@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+from helpers.distributed import Exchange
 from test_pretraining import RUN, STEP, TINY, blocks, weights_of  # noqa: F401 (blocks is a fixture)
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from helpers import __main__ as cli
 from helpers import distributed, experiment, model, pretraining
-from helpers.distributed import Exchange
 from helpers.masking import Scheme, Vocabulary, mask
 from helpers.pretraining import Group, pretrain
 from helpers.settings import ROOT, SCALES, Settings, choose

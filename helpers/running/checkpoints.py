@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load, save
 
-KEPT = 2  # states of a run: the newest, and one before it in case the newest is damaged
+KEPT = 2  # states of a training: the newest, and one before it in case the newest is damaged
 
 
 class CheckpointError(OSError):
@@ -20,12 +20,15 @@ class CheckpointError(OSError):
 
 
 def write(folder: Path, name: str, step: int, tensors: dict[str, torch.Tensor], facts: dict) -> None:
-    """Keeps the state of a run after `step` steps; older states go once it is safely on the disk.
+    """Keep the state of a training after `step` steps; older states go once it is safely on the disk.
 
     A state is one safetensors file, written under another name, flushed and renamed. Its name ends in a
     checksum of its content, so that a damaged file is recognised. Nothing is ever unpickled.
 
     Args:
+        folder: is made if it is missing.
+        name: of the training, among others in this folder.
+        step: how many steps it has taken.
         tensors: contiguous, by name; on any device.
         facts: numbers, strings and lists that JSON can hold.
 
@@ -54,9 +57,17 @@ def write(folder: Path, name: str, step: int, tensors: dict[str, torch.Tensor], 
 
 
 def newest(folder: Path, name: str, at_most: int) -> tuple[int, dict[str, torch.Tensor], dict] | None:
-    """The latest whole state of a run that is no further than `at_most` steps: (step, tensors, facts).
+    """Read the latest whole state of a training that is no further than `at_most` steps.
 
     A file whose content does not match the checksum in its name is passed over, with a line that says so.
+
+    Args:
+        folder: as for `write`; it may be missing.
+        name: as for `write`.
+        at_most: steps.
+
+    Returns:
+        Its step, tensors and facts; None if there is no such state.
     """
     for file in sorted(folder.glob(f"{name}-*.safetensors"), reverse=True):
         step, checksum = file.stem.split("-")[-2:]
@@ -71,28 +82,33 @@ def newest(folder: Path, name: str, at_most: int) -> tuple[int, dict[str, torch.
 
 
 @contextmanager
-def interrupts_held() -> Iterator[Callable[[], None]]:
-    """Holds Ctrl-C (a notebook's stop button) back until the function that this gives is called.
+def interrupts_held() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C (a notebook's stop button) and SIGTERM (a cluster's preemption) back until the block ends.
 
-    It raises KeyboardInterrupt if one came; so does the end of the block. A second Ctrl-C is not held.
+    A second one is not held: it raises KeyboardInterrupt wherever the program is.
+
+    Yields:
+        A function that says whether one came. Whoever calls it ends the block when it answers yes.
+
+    Raises:
+        KeyboardInterrupt: one came, and the block has ended.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: None  # interrupts go to the main thread
+        yield lambda: False  # signals go to the main thread
         return
     asked = False
 
     def hold(*_) -> None:
         nonlocal asked
-        asked = True
-        signal.signal(signal.SIGINT, before)
-
-    def stop_if_asked() -> None:
         if asked:
             raise KeyboardInterrupt
+        asked = True
 
-    before = signal.signal(signal.SIGINT, hold)
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop_if_asked
+        yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
-    stop_if_asked()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt

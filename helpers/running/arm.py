@@ -1,0 +1,269 @@
+"""One arm of one replicate: what decides its results, how they are made, and under which keys they lie."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from transformers import AutoModelForMaskedLM, BertForMaskedLM
+from transformers.utils.logging import disable_progress_bar
+
+from helpers import model, scoring, tokenization
+from helpers.finetuning import finetune, predict
+from helpers.pretraining import Group
+from helpers.running import artifacts, replicate
+from helpers.running.replicate import Replicate
+from helpers.running.resume import Stopwatch, pretrain
+from helpers.settings import FinetuningSettings, PretrainingSettings, Settings
+
+Cell = tuple[int, int, int]  # tokens seen, labelled sentences, labelled subset
+DRAWS_LENGTHS = ("span", "mentions")  # strategies whose masks depend on `p`
+TRAINED_BY = ("masking", "model", "pretraining", "running/replicate:new_model")
+SCORED_BY = (
+    *("model", "finetuning", "tokenization", "scoring:count", "scoring:SurfaceIndex"),
+    *("running/replicate:new_model", "running/replicate:Replicate"),
+    *("running/arm:fine_tune_and_tag", "running/arm:count_mentions"),
+)
+PACKAGES = ("torch", "transformers", "tokenizers")  # whose versions decide a result
+
+disable_progress_bar()  # loading a tiny model takes milliseconds, and its bar would break ours
+
+
+def no_progress(tokens: int) -> None:
+    """Ignore the progress of a training."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of one replicate. It knows its settings and keys, and makes what is missing.
+
+    `progress` is called with the tokens of each step, and may raise KeyboardInterrupt.
+    """
+
+    settings: Settings
+    name: str  # "none", or a masking strategy
+    number: int  # of the replicate, from 0
+    dtype: str
+    cells: tuple[Cell, ...] = ()  # what is fine-tuned and scored
+    progress: Callable[[int], None] = field(default=no_progress, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} of replicate {self.number}"
+
+    @property
+    def seed(self) -> int:
+        """The seed of the replicate."""
+        return self.settings.scale.first_seed + self.number
+
+    @property
+    def replicate(self) -> Replicate:
+        """What all arms of the replicate share."""
+        return replicate.load(self.settings, self.number)
+
+    @property
+    def recipe(self) -> PretrainingSettings:
+        """How this arm is pre-trained."""
+        return replace(self.settings.scale.pretraining, strategy=self.name, seed=self.seed)
+
+    # --- keys ---
+
+    @property
+    def training_key(self) -> dict | None:
+        """Everything that decides the weights; None without pre-training."""
+        if self.name == "none":
+            return None
+        recipe = asdict(self.recipe)
+        if self.name not in DRAWS_LENGTHS:
+            del recipe["p"]
+        return {
+            "rows": replicate.rows_key(self.settings, self.seed),
+            "model": self._model_key,
+            "recipe": recipe,
+            "budgets": self.settings.scale.tokens,
+            "dtype": self.dtype,
+            "code": artifacts.source_hash(*TRAINED_BY),
+            "versions": artifacts.versions(*PACKAGES),
+        }
+
+    @property
+    def scores_key(self) -> dict:
+        """Everything that decides the counts of this arm's cells."""
+        return {
+            "training": self.training_key,
+            "rows": replicate.rows_key(self.settings, self.seed),
+            "seed": self.seed,
+            "model": self._model_key,
+            "cells": self.cells,
+            "recipe": replace(
+                self.settings.scale.finetuning, seed=0
+            ),  # its seed follows from the replicate's
+            "dtype": self.dtype,
+            "code": artifacts.source_hash(*SCORED_BY),
+            "versions": artifacts.versions(*PACKAGES),
+        }
+
+    @property
+    def _model_key(self) -> dict:
+        size = asdict(self.settings.scale.model)
+        del size["vocabulary_size"]  # follows from the rows
+        return size
+
+    # --- what is there, and what is left to do ---
+
+    def trained(self) -> Path | None:
+        """Return the folder with a checkpoint for each budget; None if it is not there, or not whole."""
+        return artifacts.find("pretrained", self.training_key)
+
+    def scored(self) -> Path | None:
+        """Return the folder with the counts; None if it is not there, or not whole."""
+        return artifacts.find("scores", self.scores_key)
+
+    @property
+    def tokens_to_train(self) -> int:
+        """Tokens of a whole pre-training, the branches that cool for the smaller budgets included."""
+        if self.name == "none":
+            return 0
+        *smaller, largest = self.settings.scale.tokens
+        return round(largest + self.settings.scale.pretraining.cooldown * sum(smaller))
+
+    @property
+    def tokens_of_a_cell(self) -> int:
+        """What fine-tuning counts on the progress bar: tokens of pre-training that take as long."""
+        recipe = self.settings.scale.finetuning
+        return 75 * (recipe.steps * recipe.batch_size + self.settings.scale.world.test // 3)
+
+    def work_left(self) -> int:
+        """Return what the arm still counts on the progress bar, in tokens of pre-training."""
+        done = self.name == "none" or self.trained() is not None
+        return len(self.cells) * self.tokens_of_a_cell + (0 if done else self.tokens_to_train)
+
+    # --- making it ---
+
+    def pretrained(self) -> Path:
+        """Return the folder with a checkpoint for each budget, named by its tokens; make it if needed.
+
+        Returns:
+            The folder of an artifact: for each budget a model, its tokenizer and history.csv; and cost.csv.
+        """
+        return artifacts.build("pretrained", self.training_key, self.train_into, resumable=True)
+
+    def train_into(self, folder: Path, group: Group | None = None) -> None:
+        """Pre-train, and put a checkpoint for each budget and what it cost into a folder.
+
+        Args:
+            folder: what an attempt that was stopped has left there is gone on with.
+            group: the processes that train together; its first one writes.
+        """
+        bert = replicate.new_model(self.settings.scale.model, self.replicate).to(model.device())
+        states = folder / "states"
+        stopwatch = Stopwatch(states / "seconds.json", model.device_name())
+        first = group is None or group.rank == 0
+
+        def step(tokens: int) -> None:
+            if first:
+                stopwatch.tick()
+            self.progress(tokens)
+
+        for checkpoint in pretrain(
+            bert,
+            self.replicate.blocks,
+            self.replicate.vocabulary,
+            self.recipe,
+            self.settings.scale.tokens,
+            dtype=self.dtype,
+            progress=step,
+            folder=states,
+            group=group,
+        ):
+            if first:
+                place = folder / str(checkpoint.tokens_seen)
+                checkpoint.model.save_pretrained(place)
+                self.replicate.tokenizer.save_pretrained(place)
+                history = pd.DataFrame(checkpoint.losses, columns=["tokens_seen", "loss"])
+                history.to_csv(place / "history.csv", index=False)
+        if first:
+            pd.DataFrame([stopwatch.spent()]).to_csv(folder / "cost.csv", index=False)
+            shutil.rmtree(states)
+
+    def model(self, tokens: int) -> BertForMaskedLM:
+        """Return the model after a budget of tokens, on the device; the new one for the arm "none"."""
+        if self.name == "none":
+            return replicate.new_model(self.settings.scale.model, self.replicate).to(model.device())
+        folder = self.pretrained() / str(tokens)
+        return AutoModelForMaskedLM.from_pretrained(folder, attn_implementation="eager").to(model.device())
+
+    def predictions(self, tokens: int, count: int, subset: int) -> list[list[str]]:
+        """Fine-tune the model of a cell, and return the IOB2 tags that it gives the test split."""
+        bert, recipe = self.model(tokens), self.settings.scale.finetuning
+        return fine_tune_and_tag(self.replicate, bert, count, subset, recipe, self.dtype)
+
+    def scores(self) -> Path:
+        """Return the folder with the counts of all cells, scores.csv, and cost.csv; make it if needed."""
+
+        def make(folder: Path) -> None:
+            if self.name != "none":
+                cost = self.pretrained() / "cost.csv"
+                (folder / "cost.csv").write_bytes(cost.read_bytes())
+            text, tables = scoring.SurfaceIndex(self.replicate.corpus.text), []
+            for tokens, count, subset in self.cells:
+                predicted = self.predictions(tokens, count, subset)
+                counts = count_mentions(self.replicate, predicted, text, count, subset)
+                cell = {"tokens_seen": tokens, "labelled_sentences": count, "subset": subset}
+                tables.append(counts.assign(**cell)[[*cell, *counts.columns]])
+                self.progress(self.tokens_of_a_cell)
+            pd.concat(tables).to_csv(folder / "scores.csv", index=False)
+
+        return artifacts.build("scores", self.scores_key, make)
+
+
+def fine_tune_and_tag(
+    replicate: Replicate,
+    bert: BertForMaskedLM,
+    count: int,
+    subset: int,
+    recipe: FinetuningSettings,
+    dtype: str,
+) -> list[list[str]]:
+    """Fine-tune on a labelled subset, and tag the test split; the seed is the same for every arm.
+
+    Args:
+        replicate: what is labelled, and tested.
+        bert: what fine-tuning starts from; it is not changed.
+        count: labelled sentences.
+        subset: which draw of them.
+        recipe: of fine-tuning; its seed follows from the replicate's.
+        dtype: as for `finetuning.finetune`.
+
+    Returns:
+        IOB2 tags, a list for each test sentence.
+    """
+    recipe = replace(recipe, seed=1_000 * replicate.seed + subset)
+    tagger = finetune(bert, replicate.labelled(count, subset), replicate.tags, recipe, dtype)
+    numbers: torch.Tensor = predict(tagger, replicate.test, dtype)
+    return tokenization.decode(replicate.test, numbers, replicate.sentences("test"), replicate.tags)
+
+
+def count_mentions(
+    replicate: Replicate,
+    predicted: Sequence[Sequence[str]],
+    text: scoring.SurfaceIndex,
+    count: int,
+    subset: int,
+) -> pd.DataFrame:
+    """Count gold, predicted and correct mentions of the test split, by type, novelty and length.
+
+    Args:
+        replicate: what is gold.
+        predicted: IOB2 tags of the test split.
+        text: where the names of the unlabelled text stand.
+        count: labelled sentences that the tagger learnt from.
+        subset: which draw of them.
+
+    Returns:
+        The columns of `scoring.count`.
+    """
+    train = replicate.sentences("train")
+    novelty = text.with_labelled([train[row] for row in replicate.labelled_rows(count, subset)])
+    return scoring.count(replicate.gold(), predicted, sentences=replicate.sentences("test"), novelty=novelty)

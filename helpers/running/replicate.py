@@ -1,0 +1,190 @@
+"""A replicate: one seed's corpus, vocabulary and packed text, and everything else that its arms share."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from random import Random
+
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
+
+from helpers import corpora, model, tokenization
+from helpers.masking import Vocabulary
+from helpers.running import artifacts
+from helpers.settings import ModelSettings, Settings
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One seed's corpus, vocabulary and packed text, shared by all its arms."""
+
+    seed: int
+    corpus: corpora.Corpus
+    tokenizer: PreTrainedTokenizerFast
+    blocks: tokenization.Blocks
+    length: int  # of a row, in tokens
+
+    @property
+    def tags(self) -> list[str]:
+        """Names of the tags, in the order of their numbers."""
+        return self.corpus.tag_names
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What masking has to know of the tokenizer."""
+        return Vocabulary.of(self.tokenizer)
+
+    @cached_property
+    def test(self) -> tokenization.Windows:
+        """The whole test split."""
+        return self._windows(self.corpus.splits["test"])
+
+    def sentences(self, split: str) -> list[list[str]]:
+        """Return the words of a split's sentences."""
+        return [words for words, _ in self.corpus.splits[split]]
+
+    def gold(self, split: str = "test") -> list[list[str]]:
+        """Return the IOB2 tags of a split's sentences."""
+        return [tags for _, tags in self.corpus.splits[split]]
+
+    def labelled_rows(self, count: int, subset: int) -> list[int]:
+        """Choose which training sentences are labelled.
+
+        Args:
+            count: how many; a larger `count` holds all of a smaller one.
+            subset: the number of the draw.
+
+        Returns:
+            Their places in the training split.
+
+        Raises:
+            ValueError: there are fewer than `count`.
+        """
+        order = list(range(len(self.corpus.splits["train"])))
+        if not 0 < count <= len(order):
+            raise ValueError(f"{count} labelled sentences are asked for; choose from 1 to {len(order)}")
+        Random(1_000 * self.seed + subset).shuffle(order)
+        return order[:count]
+
+    def labelled(self, count: int, subset: int = 0) -> tokenization.Windows:
+        """Return `count` labelled training sentences, the same ones for every arm."""
+        train = self.corpus.splits["train"]
+        return self._windows([train[row] for row in self.labelled_rows(count, subset)])
+
+    def _windows(self, sentences: list[corpora.Sentence]) -> tokenization.Windows:
+        words = [words for words, _ in sentences]
+        numbers = [[self.tags.index(tag) for tag in tags] for _, tags in sentences]
+        return tokenization.encode(words, numbers, self.tokenizer, self.length)
+
+
+def new_model(settings: ModelSettings, replicate: Replicate) -> BertForMaskedLM:
+    """Build the model that all arms of a replicate start from, on the CPU."""
+    return model.build(replace(settings, vocabulary_size=len(replicate.tokenizer)), replicate.seed)
+
+
+@lru_cache(maxsize=2)
+def load(settings: Settings, number: int = 0) -> Replicate:
+    """Load the corpus, vocabulary and packed text of one replicate; the latter two are kept as an artifact.
+
+    Args:
+        settings: corpus and scale.
+        number: of the replicate, from 0.
+
+    Returns:
+        The replicate.
+
+    Raises:
+        CorpusError: bad input, or too little text for one batch.
+    """
+    scale, seed = settings.scale, settings.scale.first_seed + number
+    if settings.corpus == "world":
+        corpus = corpora.load("world", world=replace(scale.world, seed=seed))
+    else:
+        corpus = _corpus_of_files(
+            settings.corpus, settings.text, scale.words, corpus_key(settings, seed)["files"]
+        )
+    if len(corpus.splits["train"]) < scale.core_sentences:
+        raise corpora.CorpusError(
+            f"{settings.corpus} has {len(corpus.splits['train'])} labelled training sentences, but scale "
+            f"{scale.name} needs {scale.core_sentences}: give more, or choose --scale smoke"
+        )
+
+    def make(folder: Path) -> None:
+        tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
+        rows = scale.pretraining.batch_size
+        blocks = tokenization.pack(corpus.text, tokenizer, scale.model.length, minimum_rows=rows)
+        tokenizer.save_pretrained(folder)
+        save_file(
+            {name: tensor.contiguous() for name, tensor in vars(blocks).items()},
+            folder / "blocks.safetensors",
+        )
+
+    try:
+        folder = artifacts.build("rows", rows_key(settings, seed), make)
+    except ValueError as error:
+        source = ", ".join(settings.text) or settings.corpus
+        raise corpora.CorpusError(f"{source}: {error}") from error
+    blocks = tokenization.Blocks(**load_file(folder / "blocks.safetensors"))
+    return Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
+
+
+@lru_cache(maxsize=1)
+def _corpus_of_files(corpus: str, text: tuple[str, ...], words: int, files: str) -> corpora.Corpus:
+    """The reader's corpus, read once for all replicates; `files` changes when they do."""
+    return corpora.load(corpus, text or None, words=words)
+
+
+# --- keys: what decides the text and the labels, and nothing else ---
+
+
+def vocabulary_size(settings: Settings) -> int:
+    """Return how many wordpieces the tokenizer of this corpus learns at most."""
+    scale = settings.scale
+    return scale.model.vocabulary_size if settings.corpus == "world" else scale.vocabulary_size_of_real_text
+
+
+def corpus_key(settings: Settings, seed: int) -> dict:
+    """Return everything that decides the text and the labelled sentences of a replicate.
+
+    Args:
+        settings: corpus and scale.
+        seed: of the replicate; it decides the invented world, and nothing of a corpus of files.
+
+    Returns:
+        A part of a key.
+
+    Raises:
+        CorpusError: a folder or a file is missing.
+    """
+    files = _hash_of(corpora.files(settings.corpus, settings.text))
+    if settings.corpus == "world":
+        code = artifacts.source_hash("world", "corpora")
+        return {"world": replace(settings.scale.world, seed=seed), "files": files, "code": code}
+    return {"words": settings.scale.words, "files": files, "code": artifacts.source_hash("corpora")}
+
+
+def rows_key(settings: Settings, seed: int) -> dict:
+    """Return everything that decides the vocabulary and the packed rows of a replicate, as `corpus_key`."""
+    return {
+        "corpus": corpus_key(settings, seed),
+        "vocabulary_size": vocabulary_size(settings),
+        "length": settings.scale.model.length,
+        "code": artifacts.source_hash("tokenization"),
+        "versions": artifacts.versions("tokenizers", "transformers"),
+    }
+
+
+def _hash_of(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        facts = path.stat()
+        digest.update(path.name.encode("utf-8", "surrogateescape"))
+        digest.update(_hash_of_file(path, facts.st_size, facts.st_mtime_ns))
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _hash_of_file(path: Path, size: int, changed: int) -> bytes:
+    with path.open("rb") as file:  # a large text is not read into memory at once
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,45 @@
+"""The experiment at a micro scale, for tests that go through all of it in seconds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from helpers.running import artifacts, plan
+from helpers.settings import SCALES, FinetuningSettings, ModelSettings, WorldSettings
+
+MICRO = replace(
+    SCALES["smoke"],
+    name="micro",
+    replicates=1,
+    tokens=(8_192, 16_384),  # four and eight steps
+    labelled_sentences=(10, 20),
+    core_sentences=20,
+    subsets=2,
+    arms=("none", "token", "span"),
+    words=20_000,
+    vocabulary_size_of_real_text=600,
+    world=WorldSettings(sentences=400, train=40, dev=10, test=40),
+    model=ModelSettings(vocabulary_size=600, hidden_size=16, layers=1),
+    finetuning=FinetuningSettings(steps=12, learning_rate=1e-2),
+)
+LONGER = replace(MICRO, arms=("none", "span", "token"), tokens=(245_760, 491_520))  # 120 and 240 steps
+
+
+@contextmanager
+def workshop(folder: Path) -> Iterator[None]:
+    """Artifacts of their own, one process, and a measured speed that is the same every time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "FOLDER", folder)
+        patch.setattr(plan, "MOST_WORKERS", 1)  # other processes would not see these changes
+        speeds = {"float32": 20_000.0, "bfloat16": 1.0}
+        patch.setattr(plan, "training_speed", lambda bert, first, recipe, dtype: speeds[dtype])
+        yield
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    """When each file below a folder was changed last, in nanoseconds."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {str(path): path.stat().st_mtime_ns for path in files}

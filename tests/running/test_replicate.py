@@ -1,0 +1,71 @@
+"""A replicate is one seed: what its arms share, what is kept of it, and which input is refused."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from helpers.corpora import CorpusError
+from helpers.running.replicate import load
+from helpers.world import generate
+from tests.micro import MICRO
+
+
+def test_a_replicate_is_one_seed(settings):
+    zero, one = load(settings, 0), load(settings, 1)
+    assert (zero.seed, one.seed) == (0, 1)
+    assert zero.corpus.text == generate(MICRO.world).text
+    assert one.corpus.text == generate(replace(MICRO.world, seed=1)).text
+    assert zero.blocks.input_ids.shape[1] == 64 and not torch.equal(
+        zero.blocks.input_ids[:30], one.blocks.input_ids[:30]
+    )
+    assert load(replace(settings, scale=replace(MICRO, first_seed=1)), 0).corpus.text == one.corpus.text
+
+
+def test_the_kept_rows_are_those_made(settings):
+    made = load(settings)
+    load.cache_clear()
+    opened = load(settings)
+    assert opened is not made
+    assert torch.equal(opened.blocks.input_ids, made.blocks.input_ids)
+    assert torch.equal(opened.blocks.word_ids, made.blocks.word_ids)
+    assert opened.tokenizer.get_vocab() == made.tokenizer.get_vocab()
+
+
+def test_labelled_subsets_are_nested_and_differ(settings):
+    of = load(settings)
+    for subset in (0, 1):
+        assert of.labelled_rows(10, subset) == of.labelled_rows(20, subset)[:10]
+        assert len(set(of.labelled_rows(20, subset))) == 20
+    assert set(of.labelled_rows(20, 0)) != set(of.labelled_rows(20, 1))
+    assert of.labelled_rows(20, 0) != load(settings, 1).labelled_rows(20, 0)
+    windows = of.labelled(10, 1)
+    assert len(windows.sentence.unique()) == 11  # ten sentences, and -1
+    for number, row in enumerate(of.labelled_rows(10, 1)):
+        gold = [of.tags.index(tag) for tag in of.gold("train")[row]]
+        assert windows.labels[windows.sentence == number].tolist() == gold
+
+
+@pytest.mark.parametrize("count", [0, 41])
+def test_more_labelled_sentences_than_there_are(settings, count):
+    of = load(settings)
+    with pytest.raises(ValueError, match="choose from 1 to 40"):
+        of.labelled(count)
+
+
+def test_gold_is_the_test_split_of_the_world(settings):
+    of, made = load(settings), generate(MICRO.world)
+    assert of.gold() == [tags for _, tags in made.test]
+    assert of.sentences("test") == [words for words, _ in made.test]
+
+
+def test_too_few_labelled_sentences_are_refused(settings):
+    scale = replace(MICRO, core_sentences=100)
+    with pytest.raises(CorpusError, match="has 40 labelled training sentences, but scale micro needs 100"):
+        load(replace(settings, scale=scale))
+
+
+def test_too_little_text_is_refused(settings):
+    scale = replace(MICRO, world=replace(MICRO.world, sentences=20))
+    with pytest.raises(CorpusError, match="too short"):
+        load(replace(settings, scale=scale))

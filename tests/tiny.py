@@ -1,0 +1,28 @@
+"""A model and rows so small that a training takes a blink, for the tests of pre-training."""
+
+import torch
+
+from helpers.masking import Vocabulary
+from helpers.settings import ModelSettings, PretrainingSettings
+from helpers.tokenization import Blocks
+
+TINY = ModelSettings(vocabulary_size=30, length=16, hidden_size=16, layers=1, heads=2)
+RECIPE = PretrainingSettings(
+    batch_size=8, short_rows=(), learning_rate=3e-3, warmup=0.1, cooldown=0.25, seed=7
+)
+STEP = 8 * 16  # tokens
+VOCABULARY = Vocabulary(30, 4, (0, 1, 2, 3, 4))
+
+
+def counting_rows() -> Blocks:
+    """Rows that count upwards: [CLS] n n+1 n+2 …, so that a hidden token can be told from its neighbours."""
+    starts = torch.randint(0, 25, (50, 1), generator=torch.Generator().manual_seed(0))
+    counting = (starts + torch.arange(15)) % 25 + 5
+    input_ids = torch.cat([torch.full((50, 1), 2), counting], dim=1)
+    word_ids = torch.cat([torch.tensor([-1]), torch.arange(15)]).expand(50, 16)
+    return Blocks(input_ids, word_ids.contiguous())
+
+
+def weights_of(bert) -> torch.Tensor:
+    """All weights of a model, one after the other."""
+    return torch.cat([parameter.detach().flatten() for parameter in bert.parameters()])
