@@ -1,12 +1,10 @@
-"""The command line: what it sets up, what it says when something goes wrong, and the report it writes."""
+"""The command line: what it sets up, what it says when something goes wrong, and whole runs."""
 
 import errno
 import os
 import pickle
-import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +12,8 @@ import pytest
 from safetensors import SafetensorError
 
 from helpers import __main__ as cli
-from helpers import checkpoints, experiment, settings, verdicts, world
-from helpers.publishing import notebooks, report
+from helpers import checkpoints, experiment, settings, world
+from helpers.publishing import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -179,99 +177,12 @@ def test_a_defect_is_not_hidden(environment):
 # --- the report ---
 
 
-def test_a_report_on_results_of_another_corpus_is_refused(environment, laptop, table, capsys):
-    table.assign(corpus="2003").to_csv(laptop.out / "results.csv", index=False)
+def test_a_report_on_results_of_another_corpus_is_refused(environment, tmp_path, capsys):
+    experiment.reference().assign(corpus="2003").to_csv(tmp_path / "results.csv", index=False)
     for name in ("plan.json", "verdicts.csv"):
-        (laptop.out / name).write_text("{}")
-    assert cli.main(["report", "--out", str(laptop.out)]) == 2
+        (tmp_path / name).write_text("{}")
+    assert cli.main(["report", "--out", str(tmp_path)]) == 2
     assert "holds results of 2003, not of world: name the folder by --corpus" in capsys.readouterr().err
-
-
-class Structure(HTMLParser):
-    """Tags of a page in order, with their attributes."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.tags = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def all(self, *names):
-        return [attributes for tag, attributes in self.tags if tag in names]
-
-
-F1 = {"none": (40, 20), "token": (80, 60), "span": (70, 80)}  # at one word, at five and more
-
-
-@pytest.fixture
-def table():
-    rows = [
-        {
-            **{"corpus": "world", "arm": arm, "replicate": replicate, "labelled_sentences": 100, "subset": 0},
-            **{"mask_rate": 0.15 * (arm != "none"), "tokens_seen": 2_000_000 * (arm != "none")},
-            **{"type": "PER", "novelty": "text", "length": length, "gold": 1000, "predicted": 1000},
-            "correct": 10 * score + replicate,
-        }
-        for arm, scores in F1.items()
-        for length, score in zip(("1", "5+"), scores, strict=True)
-        for replicate in range(5)
-    ]
-    return pd.DataFrame(rows)
-
-
-@pytest.fixture
-def laptop(tmp_path):
-    (tmp_path / "f1_by_entity_length.svg").write_text("<svg/>")
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "00_the_question.html").touch()
-    return settings.choose("laptop", out=tmp_path)
-
-
-def test_the_answer_in_words(laptop, table):
-    answer = report.answer(laptop, table, verdicts.judge(table))
-    assert "2,000,000 tokens seen, 100 labelled sentences" in answer and "5 paired replicates" in answer
-    # 800 to 804 of 1000 correct; half of the interval is t(4) * 0.158 / 5 ** 0.5 = 0.196
-    assert re.search(r"5\+ +1000 +20\.2 \[.*\] +60\.2 \[.*\] +80\.2 \[80\.0, 80\.4\]$", answer, re.M)
-    assert "one replicate" in report.answer(laptop, table[table.replicate == 0], verdicts.judge(table))
-    assert len(re.findall(r"^[1-5]\. .*CANNOT TELL", answer, re.M)) == 5
-
-
-@pytest.fixture
-def page(laptop, table):
-    path = report.write(
-        laptop,
-        table,
-        verdicts.judge(table),
-        plan="5 paired replicates",
-        notes=["train.txt: IO tags were converted to IOB2.", "5 < 6 & so on"],
-        pages=[laptop.out / "notebooks" / "00_the_question.html"],
-    )
-    return path.read_text(encoding="utf-8")
-
-
-def test_the_report_needs_no_other_file(page):
-    structure = Structure(page)
-    assert [tag["src"].partition(";")[0] for tag in structure.all("img")] == ["data:image/svg+xml"]
-    assert not structure.all("script", "link")
-    assert [tag["href"] for tag in structure.all("a")] == ["notebooks/00_the_question.html"]
-
-
-def test_the_report_can_be_read_aloud(page):
-    structure = Structure(page)
-    assert structure.all("html") == [{"lang": "en"}]
-    headings = [tag for tag, _ in structure.tags if re.fullmatch("h[1-6]", tag)]
-    assert headings[0] == "h1" and set(headings[1:]) == {"h2"}
-    assert all(tag.get("scope") in ("col", "row") for tag in structure.all("th"))
-    assert len(structure.all("caption")) == len(structure.all("table")) == 3
-    assert "span masking: 1 70.2 [70.0, 70.4], 5+ 80.2 [80.0, 80.4]" in structure.all("img")[0]["alt"]
-
-
-def test_the_report_holds_what_was_found_and_how(page):
-    for said in ("80.2 [80.0, 80.4]", "cannot tell", "IO tags were converted", "5 &lt; 6 &amp; so on"):
-        assert said in page
-    assert "5 paired replicates" in page and "Python 3." in page and "processors" in page
 
 
 # --- the whole of it ---

@@ -84,7 +84,7 @@ def imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", sorted((ROOT / "helpers").rglob("*.py")), ids=lambda path: path.stem)
 def test_helpers_import_only_what_is_declared(path):
     declared = {need.name for need in NEEDS[: len(PROJECT["dependencies"] + EXTRAS["lab"])]}
-    declared |= {"nbclient", "google"}  # a part of papermill; a module that Colab alone has
+    declared |= {"google"}  # a module that Colab alone has
     assert imported(path) <= declared | {"helpers"} | sys.stdlib_module_names
 
 

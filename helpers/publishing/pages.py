@@ -32,10 +32,15 @@ PAGE = """{%- extends 'lab/index.html.j2' -%}
 
 
 def description(notebook, index: int) -> str:
-    """The figure of code cell `index` in words: its alternative text.
+    """Return the figure of a code cell in words, for its alternative text.
 
-    That is the paragraph in italics with which the next markdown cell begins, or else the last paragraph of
-    the markdown above.
+    Args:
+        notebook: nbformat's dictionary.
+        index: position of the code cell among all cells.
+
+    Returns:
+        The paragraph in italics that opens the next markdown cell, or else the last paragraph of the markdown
+        above; without markup, in one line.
     """
     after = next((cell.source for cell in notebook.cells[index + 1 :] if cell.cell_type == "markdown"), "")
     above = [cell.source for cell in notebook.cells[:index] if cell.cell_type == "markdown"]
@@ -46,17 +51,24 @@ def description(notebook, index: int) -> str:
     return " ".join(re.sub(r"[*`]", "", words).split())
 
 
-def to_html(copy: Path) -> Path:
-    """Writes an executed notebook as a web page beside it, and returns the page.
+def to_html(executed: Path) -> Path:
+    """Write an executed notebook as a web page beside it.
 
-    Pages need nothing from elsewhere and no kernel, so they have no live widgets and no badge. Links between
+    A page needs no kernel and nothing from elsewhere, so it has no live widgets and no badge. Links between
     notebooks lead to their pages, and figures carry their description as alternative text.
+
+    Args:
+        executed: the executed notebook.
+
+    Returns:
+        The page.
     """
     from nbconvert import HTMLExporter
 
-    notebook = notebooks.read(copy)
+    notebook = notebooks.read(executed)
     notebook.metadata.pop("widgets", None)
-    elsewhere = "/".join([colab.address()[0], "blob", colab.address()[1], notebooks.FOLDER.name])
+    repository, ref = colab.address()
+    folder = f"{repository}/blob/{ref}/{notebooks.FOLDER.name}"
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
             cell.outputs = notebooks.lasting_outputs(cell.outputs)
@@ -65,12 +77,13 @@ def to_html(copy: Path) -> Path:
                     output.metadata["alt"] = description(notebook, index)
         elif cell.cell_type == "markdown":
             cell.source = LINK.sub(r"](\1.html\2)", colab.BADGE.sub("", cell.source))
-            cell.source = re.sub(r"\]\((\w+\.md)\)", rf"]({elsewhere}/\1)", cell.source)
+            cell.source = re.sub(r"\]\((\w+\.md)\)", rf"]({folder}/\1)", cell.source)
     exporter = HTMLExporter(
         raw_template=PAGE, require_js_url="", jquery_url="", mathjax_url="", embed_images=True
     )
-    html, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": copy.stem}})
-    html = html.replace("<th></th>", "<td></td>")  # a heading of a column says something
-    page = copy.with_suffix(".html")
-    page.write_text(html, encoding="utf-8", newline="\n")
+    html, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": executed.stem}})
+    html = html.replace("<th></th>", "<td></td>")  # an empty heading tells a screen reader nothing
+    page = executed.with_suffix(".html")
+    # Names of files in another encoding than the locale's come as surrogates, which stand for their bytes.
+    page.write_text(html, encoding="utf-8", errors="surrogateescape", newline="\n")
     return page

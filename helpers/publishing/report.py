@@ -1,7 +1,6 @@
-"""A run told in words: the last lines on the terminal, and report.html, one file that needs no other."""
+"""A run in words: its last lines on the terminal, and report.html, one file that needs no other."""
 
 import base64
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,11 +11,19 @@ from jinja2 import Environment, FileSystemLoader
 
 from helpers import figures
 from helpers.publishing import notebooks
-from helpers.settings import Settings, versions
+from helpers.settings import Settings, processors, versions
 
 
 def caption(settings: Settings, table: pd.DataFrame) -> str:
-    """What the values of F1 by entity length are: one sentence."""
+    """Return what the table of F1 by entity length shows: its budget, and over how many replicates.
+
+    Args:
+        settings: of the run.
+        table: its results, as `experiment.results` returns them.
+
+    Returns:
+        One sentence, without a full stop.
+    """
     replicates = table["replicate"].nunique()
     what = f"mean and 95% interval over {replicates} paired replicates"
     return (
@@ -27,7 +34,14 @@ def caption(settings: Settings, table: pd.DataFrame) -> str:
 
 
 def effect(verdict: pd.Series) -> str:
-    """The effect behind a verdict with its interval and unit; empty where there is no interval."""
+    """Return the effect behind a verdict in words.
+
+    Args:
+        verdict: a row of what `verdicts.judge` returns.
+
+    Returns:
+        The effect with its interval and unit; empty where there is no interval.
+    """
     if pd.isna(verdict.low):
         return ""
     sign, unit = ("", "times") if verdict.unit == "ratio" else ("+", verdict.unit)
@@ -35,16 +49,18 @@ def effect(verdict: pd.Series) -> str:
 
 
 def answer(settings: Settings, table: pd.DataFrame, verdicts: pd.DataFrame) -> str:
-    """The answer for a terminal: F1 by length for each arm, and a line for each of the five statements.
+    """Return the answer for a terminal.
 
-    `verdicts` is what `verdicts.judge` returns.
+    Args:
+        settings: of the run.
+        table: its results, as `experiment.results` returns them.
+        verdicts: a row for each statement, as `verdicts.judge` returns them.
+
+    Returns:
+        F1 by entity length for each arm, and a line for each of the five statements.
     """
     f1 = figures.values_by_length(table, settings.scale.core_sentences)
-    lines = [
-        f"\n{caption(settings, table)}:",
-        f1.reset_index().to_string(index=False),
-        "",
-    ]
+    lines = [f"\n{caption(settings, table)}:", f1.reset_index().to_string(index=False), ""]
     for _, verdict in verdicts.iterrows():
         size = f" ({effect(verdict)})" if effect(verdict) else ""
         lines.append(f"{verdict.statement}. {verdict.text} {verdict.verdict.upper()}{size}")
@@ -56,14 +72,22 @@ def write(
     table: pd.DataFrame,
     verdicts: pd.DataFrame,
     *,
-    plan: str,
+    plan: str | None,
     notes: Sequence[str],
     pages: Sequence[Path],
 ) -> Path:
-    """Writes `settings.out`/report.html with f1_by_entity_length.svg from the same folder inside it.
+    """Write report.html into the folder of the run, with f1_by_entity_length.svg from there as its figure.
 
-    `plan` says in words what ran, `notes` what was done to the corpus; `pages` are the executed notebooks as
-    web pages somewhere below `settings.out`, which the report links to. Returns the path of the report.
+    Args:
+        settings: of the run.
+        table: its results, as `experiment.results` returns them.
+        verdicts: a row for each statement, as `verdicts.judge` returns them.
+        plan: what ran, in words; None if that is not known.
+        notes: what was done to the corpus.
+        pages: the executed notebooks as web pages, somewhere below the folder of the run, for the links.
+
+    Returns:
+        The path of the report.
     """
     f1 = figures.values_by_length(table, settings.scale.core_sentences)
     svg = (settings.out / "f1_by_entity_length.svg").read_bytes()
@@ -71,7 +95,7 @@ def write(
         f"{arm}: " + ", ".join(f"{length} {f1.loc[length, arm]}" for length in f1.index) for arm in f1
     )
     scale = asdict(settings.scale)
-    for part in ("strategy", "tokens", "seed"):  # these differ from run to run
+    for part in ("strategy", "tokens", "seed"):  # these differ from model to model
         del scale["pretraining"][part]
     del scale["finetuning"]["seed"]
     facts = {name.replace("_", " "): _fact(value) for name, value in scale.items()}
@@ -90,7 +114,8 @@ def write(
         pages=[(path.relative_to(settings.out).as_posix(), notebooks.title(path.stem)) for path in pages],
     )
     path = settings.out / "report.html"
-    path.write_text(html, encoding="utf-8", newline="\n")
+    # Names of files in another encoding than the locale's come as surrogates, which stand for their bytes.
+    path.write_text(html, encoding="utf-8", errors="surrogateescape", newline="\n")
     return path
 
 
@@ -103,8 +128,12 @@ def _fact(value: object) -> str:
 
 
 def machine() -> str:
-    """The machine in words: system, processor type and number, accelerator if there is one."""
+    """Return the machine in words.
+
+    Returns:
+        System, type of processor, how many of them this process may use, and the accelerator if there is one.
+    """
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{platform.system()}, {platform.machine()}, {os.cpu_count()} processors, {device}"
+    return f"{platform.system()}, {platform.machine()}, {processors()} processors, {device}"

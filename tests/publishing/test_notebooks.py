@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -190,250 +191,165 @@ def test_exercises_are_checked_and_their_solutions_folded(name):
     assert sum("raise NotImplementedError" in cell.source for cell in code(notebook)) == checks
 
 
-# --- the address ---
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A small project with one notebook, in which `helpers.publishing` works."""
-    (tmp_path / "pyproject.toml").write_text(
-        '[project]\ndependencies = ["json", "absent-package==1"]\n'
-        '[tool.token-or-span]\nrepository = "https://github.com/old/name"\nref = "main"\n'
-    )
-    badge = colab.badge("https://github.com/old/name", "main", "00_first")
-    (tmp_path / "README.md").write_text(f"git clone https://github.com/old/name\n\n{badge}\n")
-    (tmp_path / "notebooks").mkdir()
-    cells = [
-        new_markdown_cell(f"# First\n\n{badge}\n\nText."),
-        new_code_cell("# setup", metadata={"tags": ["setup"]}),
-        new_code_cell("1 + 1"),
-    ]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "00_first.ipynb")
-    monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "notebooks")
-    monkeypatch.setattr(colab, "PYPROJECT", tmp_path / "pyproject.toml")
-    monkeypatch.setattr(colab, "README", tmp_path / "README.md")
-    return tmp_path
-
-
-def test_a_new_address_reaches_every_place(project):
-    changed = colab.rewrite("https://github.com/new/home.git", "v1.0")
-    assert {path.name for path in changed} == {"pyproject.toml", "README.md", "00_first.ipynb"}
-    assert colab.address() == ("https://github.com/new/home", "v1.0")
-    for path in changed:
-        text = path.read_text()
-        assert "old/name" not in text and "new/home" in text
-    first, setup, _ = nbformat.read(notebooks.paths()[0], as_version=4).cells
-    assert first.source.count("new/home/blob/v1.0/notebooks/00_first.ipynb") == 1
-    assert first.source.startswith("# First\n\n[![Open in Colab]") and first.source.endswith("\n\nText.")
-    assert '"https://github.com/new/home"' in setup.source and "--branch=v1.0" in setup.source
-    assert colab.rewrite() == [], "a second time there is nothing to do"
-
-
-@pytest.mark.parametrize(
-    "repository", ["git@github.com:a/b", "https://example.org/a/b", "https://github.com/a"]
-)
-def test_an_address_that_colab_cannot_open_is_refused(project, repository):
-    before = (project / "pyproject.toml").read_text()
-    with pytest.raises(ValueError, match="https://github.com/OWNER/NAME"):
-        colab.rewrite(repository)
-    assert (project / "pyproject.toml").read_text() == before
-
-
-def test_a_notebook_without_a_setup_cell_is_named(project):
-    nbformat.write(new_notebook(cells=[new_markdown_cell("# First")]), notebooks.paths()[0])
-    with pytest.raises(ValueError, match="00_first.*'setup'"):
-        colab.rewrite()
-
-
-# --- the setup cell, where nothing else is ---
-
-
-@pytest.fixture
-def remote(project, tmp_path):
-    """A repository to clone, and a stand-in for pip that writes down what it is asked for."""
-    here, there = notebooks.ROOT, tmp_path / "remote"
-    for name in (
-        "helpers/__init__.py",
-        "helpers/publishing/__init__.py",
-        "helpers/publishing/colab.py",
-        "helpers/publishing/notebooks.py",
-        "helpers/settings.py",
-        "helpers/masking.py",
-    ):
-        (there / name).parent.mkdir(parents=True, exist_ok=True)
-        (there / name).write_bytes((here / name).read_bytes())
-    (there / "notebooks").mkdir()
-    (there / "notebooks" / "00_first.ipynb").write_text("{}")
-    (there / "pyproject.toml").write_bytes((project / "pyproject.toml").read_bytes())
-    git = ["git", "-c", "user.name=n", "-c", "user.email=e", "-c", "init.defaultBranch=main"]
-    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message=all"]):
-        subprocess.run([*git, *command], cwd=there, check=True)
-    pip = tmp_path / "stand-in" / "pip"
-    pip.mkdir(parents=True)
-    pip.joinpath("__init__.py").touch()
-    pip.joinpath("__main__.py").write_text(
-        f"import sys\nopen({str(tmp_path / 'asked')!r}, 'a').write(sys.argv[-1])"
-    )
-    return there
-
-
-def run_setup(remote, folder, times=1):
-    """Runs the setup cell in a fresh Python and prints where that ends up."""
-    cell = colab.setup_source(str(remote), "main")
-    lines = "import os, helpers\nprint(os.getcwd(), helpers.__file__, sep='\\n')"
-    program = f"cell = {cell!r}\n" + "exec(cell)\n" * times + lines
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(remote.parent / "stand-in")}
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[-2:]
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_setup_fetches_the_project_and_installs_only_what_is_missing(remote, tmp_path, times):
-    alone = tmp_path / "alone"
-    (alone / "token-or-span.part" / ".git").mkdir(parents=True)  # a download that was interrupted
-    where, helpers = run_setup(remote, alone, times)
-    assert where == str(alone / "token-or-span" / "notebooks")
-    assert helpers == str(alone / "token-or-span" / "helpers" / "__init__.py")
-    assert not (alone / "token-or-span.part").exists()
-    assert (tmp_path / "asked").read_text() == "absent-package==1"
-
-
-def test_setup_uses_what_an_earlier_kernel_fetched(remote, tmp_path):
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    first = run_setup(remote, alone)
-    (alone / "token-or-span" / "mine").touch()
-    assert run_setup(remote, alone) == first
-    assert (alone / "token-or-span" / "mine").exists()
-
-
-@pytest.mark.parametrize("folder", ["notebooks", "."])
-def test_setup_beside_the_project_fetches_and_installs_nothing(remote, tmp_path, folder):
-    where, helpers = run_setup(remote, remote / folder)
-    assert where == str(remote / "notebooks")
-    assert helpers == str(remote / "helpers" / "__init__.py")
-    assert not (tmp_path / "asked").exists() and not (remote / "token-or-span").exists()
-
-
-def test_pip_without_a_network_is_one_clear_error(remote, tmp_path):
-    (remote.parent / "stand-in" / "pip" / "__main__.py").write_text("raise SystemExit(1)")
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    with pytest.raises(subprocess.CalledProcessError) as raised:
-        run_setup(remote, alone)
-    assert "RuntimeError: pip cannot install absent-package==1" in raised.value.stderr.splitlines()[-1]
-
-
-# --- results on a Google Drive ---
-
-
-@pytest.fixture
-def runs_on_colab(tmp_path, monkeypatch):
-    """A fetched project on a machine with Colab's module and the reader's Drive; gives its data/runs."""
-    (tmp_path / "drive of the reader").mkdir()
-    (tmp_path / "content" / "token-or-span" / "data").mkdir(parents=True)
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "colab" / "stand_in")
-    monkeypatch.setenv("STAND_IN_DRIVE", str(tmp_path / "drive of the reader"))
-    monkeypatch.setattr(colab, "ROOT", tmp_path / "content" / "token-or-span")
-    before = set(sys.modules)
-    yield tmp_path / "content" / "token-or-span" / "data" / "runs"
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-
-
-def test_results_outlive_the_runtime_on_a_drive(runs_on_colab, tmp_path):
-    for _ in range(2):  # running the cell twice is harmless
-        colab.keep_on_drive("mine/first")
-        (runs_on_colab / "smoke").mkdir(exist_ok=True)
-        (runs_on_colab / "smoke" / "results.csv").write_text("kept")
-    colab.keep_on_drive("second")
-    assert not list(runs_on_colab.iterdir())
-    colab.keep_on_drive("mine/first")
-    assert (runs_on_colab / "smoke" / "results.csv").read_text() == "kept"
-    assert (tmp_path / "drive of the reader" / "mine" / "first" / "smoke" / "results.csv").exists()
-
-
-def test_what_was_made_before_a_drive_was_named_goes_there_too(runs_on_colab, tmp_path):
-    kept = tmp_path / "drive of the reader" / "mine"
-    for folder, text in ((runs_on_colab, "new"), (kept, "old")):
-        (folder / "smoke").mkdir(parents=True)
-        (folder / "smoke" / "plan.json").write_text(text)
-    (runs_on_colab / "smoke" / "predictions.json").write_text("new")
-    colab.keep_on_drive("mine")
-    assert runs_on_colab.resolve() == kept
-    assert (runs_on_colab / "smoke" / "plan.json").read_text() == "old", "nothing on the Drive is overwritten"
-    assert (runs_on_colab / "smoke" / "predictions.json").read_text() == "new"
-
-
-@pytest.mark.parametrize("name", ["../elsewhere", "/content"])
-def test_a_folder_outside_the_drive_is_refused(runs_on_colab, name):
-    with pytest.raises(ValueError, match="give the name of a folder"):
-        colab.keep_on_drive(name)
-
-
-def test_a_drive_elsewhere_than_on_colab_is_refused(monkeypatch):
-    monkeypatch.setitem(sys.modules, "google.colab", None)
-    with pytest.raises(RuntimeError, match='works on Colab only: write DRIVE = ""'):
-        colab.keep_on_drive("mine")
-
-
 # --- execution ---
 
 
+def save(name, *sources):
+    """Writes a notebook of these code cells into the project's folder."""
+    cells = [new_markdown_cell(f"# {name}"), *map(new_code_cell, sources)]
+    nbformat.write(new_notebook(cells=cells), notebooks.FOLDER / f"{name}.ipynb")
+
+
+def printed(executed):
+    """What the cells of an executed notebook printed."""
+    return "".join(output.text for cell in code(notebooks.read(executed)) for output in cell.outputs)
+
+
 def test_executing_again_continues(project, tmp_path):
-    path, out = notebooks.FOLDER / "01_counts.ipynb", tmp_path / "out"
-    (notebooks.FOLDER / "00_first.ipynb").unlink()
-    count = "with open('count', 'a') as file:\n    file.write('x')"
-    nbformat.write(new_notebook(cells=[new_markdown_cell("# Counts"), new_code_cell(count)]), path)
-    [(_, copy)] = notebooks.execute_all(out, key="a")
-    notebooks.execute_all(out, key="a")
+    save("00_first", "with open('count', 'a') as file:\n    file.write('x')")
+    [(_, executed)] = notebooks.execute_all(tmp_path / "out", key="a")
+    notebooks.execute_all(tmp_path / "out", key="a")
     assert (notebooks.FOLDER / "count").read_text() == "x", "kernels run in the notebooks' folder, once"
-    notebooks.execute_all(out, key="b")
+    notebooks.execute_all(tmp_path / "out", key="b")
     assert (notebooks.FOLDER / "count").read_text() == "xx"
-    assert "Counts" in pages.to_html(copy).read_text(encoding="utf-8")
+    executed.write_text(executed.read_text()[:50])  # as a full disk would leave it
+    notebooks.execute_all(tmp_path / "out", key="b")
+    assert (notebooks.FOLDER / "count").read_text() == "xxx"
+
+
+MEET = (
+    "import time\nfrom pathlib import Path\nPath('{mine}').touch()\n"
+    "for _ in range(600):\n    time.sleep(0.1)\n    if Path('{other}').exists():\n        break\n"
+    "else:\n    raise TimeoutError"
+)
 
 
 def test_two_notebooks_run_side_by_side_and_an_error_of_either_is_raised(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(notebooks.os, "cpu_count", lambda: 2)
-    meet = (
-        "import time\nfrom pathlib import Path\nPath('{mine}').touch()\n"
-        "for _ in range(600):\n    time.sleep(0.1)\n    if Path('{other}').exists():\n        break\n"
-        "else:\n    raise TimeoutError"
-    )
-    for name, mine, other in (("00_first", "a", "b"), ("01_second", "b", "a")):
-        cells = [new_markdown_cell("# Meet"), new_code_cell(meet.format(mine=mine, other=other))]
-        nbformat.write(new_notebook(cells=cells), notebooks.FOLDER / f"{name}.ipynb")
-    done = notebooks.execute_all(tmp_path / "out", key="")
-    assert [path.stem for path, _ in done] == ["00_first", "01_second"]
-    nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), notebooks.FOLDER / "01_second.ipynb")
+    monkeypatch.setattr(notebooks, "processors", lambda: 2)
+    save("00_first", MEET.format(mine="a", other="b"))
+    save("01_second", MEET.format(mine="b", other="a"))
+    pairs = notebooks.execute_all(tmp_path / "out", key="")
+    assert [path.stem for path, _ in pairs] == ["00_first", "01_second"]
+    save("01_second", "1 / 0")
     with pytest.raises(notebooks.NotebookError, match="01_second"):
         notebooks.execute_all(tmp_path / "out", key="again")
 
 
+def test_the_callers_folder_may_be_anywhere_and_stays_what_it_is(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "processors", lambda: 2)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    folders, write = set(), notebooks.write
+    monkeypatch.setattr(notebooks, "write", lambda *what: folders.add(Path.cwd()) or write(*what))
+    where = "import os\nprint(os.getcwd())"
+    save("00_first", MEET.format(mine="a", other="b"), where)
+    save("01_second", MEET.format(mine="b", other="a"), where)
+    pairs = notebooks.execute_all(Path("out"), key="")  # beside the caller
+    assert folders == {elsewhere} and Path.cwd() == elsewhere
+    assert [executed for _, executed in pairs] == sorted((elsewhere / "out").iterdir())
+    assert {printed(executed) for _, executed in pairs} == {f"{notebooks.FOLDER}\n"}
+
+
+def test_variables_reach_the_kernels_and_not_this_process(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "processors", lambda: 6)
+    for name, value in (("OUT", "the caller's"), ("SCALE", "the caller's"), ("OMP_NUM_THREADS", "1")):
+        monkeypatch.setenv(name, value)
+    names = ["OUT", "SCALE", "CORPUS", "OMP_NUM_THREADS"]
+    save("00_first", f"import os\nprint(*map(os.getenv, {names}), sep='; ')")
+    before = dict(os.environ)
+    variables = {"SCALE": "smoke", "CORPUS": "größe"}
+    [(_, executed)] = notebooks.execute_all(tmp_path / "out", "", environment=variables)
+    assert printed(executed) == "the caller's; smoke; größe; 3\n", "two kernels share six processors"
+    assert dict(os.environ) == before and variables == {"SCALE": "smoke", "CORPUS": "größe"}
+
+
+def test_a_project_may_lie_in_any_folder(project, tmp_path, monkeypatch):
+    folder = "größe {} {0} {connection_file} 100%d%% #2"
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path / folder / "notebooks")
+    (tmp_path / folder).mkdir()
+    (tmp_path / "notebooks").rename(notebooks.FOLDER)
+    save("00_first", "import os\nprint(os.getcwd())")
+    [(path, executed)] = notebooks.execute_all(tmp_path / folder / "out", key="")
+    assert printed(executed) == f"{notebooks.FOLDER}\n"
+    notebooks.commit(path, executed)
+    assert folder in pages.to_html(executed).read_text(encoding="utf-8")
+
+
+def test_a_locale_without_utf_8_harms_nothing(project, tmp_path):
+    folder = tmp_path / "größe"
+    folder.mkdir()
+    (project / "notebooks").rename(folder / "notebooks")
+    cells = [
+        new_markdown_cell("# Größe"),
+        new_code_cell("import os\nopen('é', 'w').write('é')\nprint(open('é').read(), os.getcwd())\n1 / 0"),
+    ]
+    nbformat.write(new_notebook(cells=cells), folder / "notebooks" / "00_first.ipynb")
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom helpers.publishing import notebooks, pages\n"
+        "assert sys.getfilesystemencoding() == 'ascii'\n"
+        "notebooks.FOLDER = Path(os.environ['OUT']) / 'notebooks'\n"
+        "try:\n    notebooks.execute_all(Path(os.environ['OUT']) / 'out', key='')\n"
+        "except notebooks.NotebookError as error:\n    print(error, file=sys.stderr)\n"
+        "print(pages.to_html(Path(os.environ['OUT']) / 'out' / '00_first.ipynb'))"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "OUT": str(folder)}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=notebooks.ROOT, env=kept | locale, capture_output=True)
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert "ZeroDivisionError: division by zero" in ended.stderr.decode()
+    page = folder / "out" / "00_first.html"
+    assert ended.stdout.decode().splitlines() == [str(page)]
+    text = page.read_text(encoding="utf-8")
+    assert "Größe" in text and f"é {folder / 'notebooks'}" in text
+
+
 def test_a_notebook_that_fails_is_named_with_its_cell_and_leaves_a_copy(project, tmp_path):
-    path = notebooks.paths()[0]
     cells = [
         new_code_cell("print('before')"),
         new_code_cell("\nvalue = 1 / 0"),
-        new_code_cell("print('after')"),
+        new_code_cell("print('after')", outputs=[new_output("stream", text="of another day")]),
     ]
-    nbformat.write(new_notebook(cells=cells), path)
+    path, executed = notebooks.paths()[0], tmp_path / "out" / "00_first.ipynb"
+    notebook = new_notebook(cells=cells)
+    notebook.metadata[notebooks.RECORD] = {"code_hash": notebooks.code_hash(notebook)}
+    nbformat.write(notebook, path)
     with pytest.raises(
-        notebooks.NotebookError, match=r"00_first.ipynb, cell In \[2\].*1 / 0.*ZeroDivisionError"
+        notebooks.NotebookError,
+        match=r"00_first.ipynb, cell In \[2\], which starts 'value = 1 / 0': ZeroDivisionError: division by "
+        rf"zero\nIts outputs up to there: {re.escape(str(executed))}",
     ):
         notebooks.execute_all(tmp_path / "out", key="")
-    copy = tmp_path / "out" / path.name
-    assert "before" in copy.read_text() and notebooks.RECORD not in notebooks.read(copy).metadata
+    first, second, third = code(notebooks.read(executed))
+    assert first.outputs[0].text == "before\n" and second.outputs[0].ename == "ZeroDivisionError"
+    assert not third.outputs and third.execution_count is None
+    with pytest.raises(ValueError, match="not finished: execute it again"):
+        notebooks.commit(path, executed)
 
 
-def test_a_kernel_that_dies_is_named_with_its_cell(tmp_path):
-    notebook = nbformat.v4.new_notebook()
-    sources = ("1", "import os, time\ntime.sleep(1)\nos._exit(1)", "2")
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    nbformat.write(notebook, tmp_path / "dies.ipynb")
-    with pytest.raises(notebooks.NotebookError, match=r"dies\.ipynb, code cell 2: .*want of memory"):
-        notebooks.execute(tmp_path / "dies.ipynb", tmp_path / "copy.ipynb")
+def test_the_copy_is_saved_after_every_cell(project, tmp_path):
+    executed = tmp_path / "out" / "00_first.ipynb"
+    look = f"import json\nprint(len(json.load(open({str(executed)!r}))['cells'][1]['outputs'][0]['text']))"
+    save("00_first", "print('a')\nprint('b')", look)
+    notebooks.execute_all(tmp_path / "out", key="")
+    assert printed(executed) == "a\nb\n2\n", "the second cell finds the two lines of the first"
+    assert [file.name for file in executed.parent.iterdir()] == [executed.name]
+
+
+def test_a_kernel_that_dies_is_named_with_its_cell(project, tmp_path):
+    save("00_first", "print('before')", "import os, time\ntime.sleep(1)\nos._exit(1)", "2")
+    with pytest.raises(
+        notebooks.NotebookError,
+        match=r"00_first\.ipynb, cell In \[2\], which starts 'import os, time': its kernel died.*memory",
+    ):
+        notebooks.execute(notebooks.paths()[0], tmp_path / "copy.ipynb")
+    assert printed(tmp_path / "copy.ipynb") == "before\n"
+
+
+def test_a_kernel_that_does_not_start_is_one_clear_error(project, tmp_path):
+    with pytest.raises(notebooks.NotebookError, match=r"^00_first\.ipynb: Kernel died before"):
+        notebooks.execute_all(tmp_path / "out", "", environment={"PYTHONHOME": str(tmp_path)})
 
 
 def test_an_unknown_notebook_is_refused(project, tmp_path):
@@ -441,39 +357,7 @@ def test_an_unknown_notebook_is_refused(project, tmp_path):
         notebooks.execute_all(tmp_path / "out", "", ["09"])
 
 
-# --- pages ---
-
-FIGURE = new_output("display_data", data={"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"})
-
-
-@pytest.mark.parametrize(
-    ("above", "after", "words"),
-    [
-        ("Text.", "*Two bars,\nnearly `equal`.*\n\nMore text.", "Two bars, nearly equal."),
-        ("Text.", "*Bars with **thick** edges.*", "Bars with thick edges."),
-        ("First.\n\nThe figure shows two bars.", "**Bold** is no description.", "The figure shows two bars."),
-        ("The figure shows two bars.", "# A heading", "The figure shows two bars."),
-    ],
-)
-def test_a_figure_is_described_below_it_or_above_it(above, after, words):
-    cells = [new_markdown_cell(above), new_code_cell("draw()", outputs=[FIGURE]), new_code_cell("values()")]
-    assert pages.description(new_notebook(cells=[*cells, new_markdown_cell(after)]), 1) == words
-
-
-def test_a_page_needs_nothing_from_elsewhere(tmp_path):
-    links = "[next](01_text_and_entities.ipynb#words), [there](https://example.org/a.ipynb), [how](guide.md)"
-    cells = [
-        new_markdown_cell(f"# First\n\n{colab.badge('https://github.com/a/b', 'main', '00_first')}"),
-        new_code_cell("draw()", outputs=[FIGURE]),
-        new_markdown_cell(f'*A "square".*\n\n{links}'),
-    ]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "00_first.ipynb")
-    page = pages.to_html(tmp_path / "00_first.ipynb").read_text(encoding="utf-8")
-    assert 'alt="A &quot;square&quot;."' in page or "alt='A \"square\".'" in page
-    assert 'href="01_text_and_entities.html#words"' in page and 'href="https://example.org/a.ipynb"' in page
-    repository, ref = colab.address()
-    assert f'href="{repository}/blob/{ref}/notebooks/guide.md"' in page
-    assert not re.search(r"""<(?:script|link|img)[^>]*\b(?:src|href)=["']https?:""", page)
+# --- committing outputs ---
 
 
 def test_committed_outputs_last_and_match_their_code(project, tmp_path):
@@ -490,9 +374,9 @@ def test_committed_outputs_last_and_match_their_code(project, tmp_path):
         ),
     ]
     nbformat.write(new_notebook(cells=cells), path)
-    [(path, copy)] = notebooks.execute_all(tmp_path / "out", key="")
-    assert copy.read_text().count(notebooks.WIDGET) >= 2  # the progress bar and the panel
-    notebooks.commit(path, copy)
+    [(path, executed)] = notebooks.execute_all(tmp_path / "out", key="")
+    assert executed.read_text().count(notebooks.WIDGET) >= 2  # the progress bar and the panel
+    notebooks.commit(path, executed)
     notebook = notebooks.read(path)
     assert [cell.execution_count for cell in code(notebook)] == [1, 2]
     assert [len(cell.outputs) for cell in code(notebook)] == [0, 1]
@@ -504,7 +388,7 @@ def test_committed_outputs_last_and_match_their_code(project, tmp_path):
     nbformat.write(notebook, path)
     assert notebook.metadata[notebooks.RECORD]["code_hash"] != notebooks.code_hash(notebook)
     with pytest.raises(ValueError, match="execute it again"):
-        notebooks.commit(path, copy)
+        notebooks.commit(path, executed)
 
 
 def test_an_unreadable_notebook_is_named(tmp_path):

@@ -1,0 +1,1 @@
+"""A package, because other folders have files of the same names."""
