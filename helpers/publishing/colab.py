@@ -172,3 +172,11 @@ def keep_on_drive(name: str) -> None:
 def _copy_if_missing(source: str, target: str) -> None:
     if not os.path.exists(target):
         shutil.copy2(source, target)
+
+
+PLACEHOLDER = "https://github.com/token-or-span/token-or-span"  # belongs to nobody
+
+
+def is_placeholder() -> bool:
+    """Return whether the project's address is still the placeholder, which belongs to nobody."""
+    return address()[0] == PLACEHOLDER
