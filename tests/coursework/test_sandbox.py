@@ -70,6 +70,7 @@ def private_files():
     """All that lies in the project and the home folder, except what leads to Python, and /etc/passwd."""
     python = [Path(sys.prefix), Path(sys.base_prefix)]
     found = [*ROOT.iterdir(), *Path.home().iterdir(), Path("/etc/passwd")]
+    found = [path for path in found if path.exists()]  # no broken links
     return [str(path) for path in found if not any(part.is_relative_to(path) for part in python)]
 
 
