@@ -1,294 +1,425 @@
-"""Grades collected coursework: each point in a fresh process, a table for all, a page for each student."""
+"""Grades submissions: each point in a fresh process, a table for all, and a page for each student."""
 
 import csv
 import hashlib
+import io
 import json
 import multiprocessing
 import os
 import resource
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 from tqdm import tqdm
 
-from helpers.coursework import collecting, exercises
+from helpers.coursework import collecting
 from helpers.coursework.collecting import Submission
-from helpers.coursework.exercises import CourseworkError, Exercise, Point
+from helpers.coursework.exercises import (
+    ANSWER_STUB,
+    CourseworkError,
+    Exercise,
+    Point,
+    all_exercises,
+    imports,
+    write_whole,
+)
 from helpers.coursework.sandbox import Limits, StudentError, TooSlowError, UnsolvedError, Worker, bubblewrap
 
-ANSWER = ["student", "exercise", "most", "points", "comment", "answer"]  # columns of written.csv
-PATIENCE = 2  # checks of an exercise that may hang before the others are not tried
+WRITTEN_COLUMNS = ["student", "exercise", "most", "points", "comment", "answer"]  # of written.csv
+MAX_TIMEOUTS = 2  # after so many, the other points of an exercise are not tried
+MAX_MESSAGE = 500  # characters
+MAX_CELL = 32_000  # characters; spreadsheets hold 32,767
+OWN_NUMBERS = "own_numbers"  # an exercise that is solved by numbers: there, equal code says nothing
 
 
 @dataclass
 class Outcome:
-    """What became of one point: what was earned, and what to tell the student."""
+    """The result of one point: what was earned, and what to tell the student."""
 
     earned: float | None  # None: not graded by hand yet
-    said: str
-    hung: bool = False  # it did not end in time
+    message: str
+    timed_out: bool = False
 
 
 @dataclass
 class Grade:
-    """One student's result."""
+    """The results of one student."""
 
     submission: Submission
-    outcomes: dict[str, Outcome] = field(
-        default_factory=dict
-    )  # nbgrader's name of a point -> what became of it
+    outcomes: dict[str, Outcome] = field(default_factory=dict)  # by the names of the points
     same_code: dict[str, list[str]] = field(default_factory=dict)  # exercise -> who has the same code
 
-    def earned(self, task: Exercise) -> float | None:
-        """The points for an exercise; None if a part is not graded yet."""
-        parts = [self.outcomes[point.name].earned for point in task.points]
+    def earned(self, exercise: Exercise) -> float | None:
+        """Return the points for an exercise.
+
+        Args:
+            exercise: the exercise.
+
+        Returns:
+            The points; None if a part is not graded yet.
+        """
+        parts = [self.outcomes[point.name].earned for point in exercise.points]
         return None if None in parts else sum(parts)
 
     def waits(self) -> int:
-        """Answers that nobody has graded yet."""
+        """Count the answers that still wait to be graded by hand.
+
+        Returns:
+            Their number.
+        """
         return sum(outcome.earned is None for outcome in self.outcomes.values())
 
     def total(self) -> float:
-        """All points so far."""
+        """Add up the points so far.
+
+        Returns:
+            The sum.
+        """
         return sum(outcome.earned or 0 for outcome in self.outcomes.values())
 
 
 def grade(
     submissions: list[Submission], folder: Path, isolate: bool = True, limits: Limits | None = None
 ) -> list[Grade]:
-    """Grades all submissions, and writes grades.csv, written.csv and feedback/STUDENT.html into `folder`.
+    """Grade all submissions, and write grades.csv, written.csv and feedback/STUDENT.html.
 
-    What was graded before, with the same code and the same checks, is not graded again. Points and comments
-    in written.csv are kept and added.
+    A submission that was graded before is not graded again unless its code, the checks or the limits have
+    changed. Points and comments in written.csv are kept and added.
+
+    Args:
+        submissions: what was collected.
+        folder: where the files go.
+        isolate: whether the students' code is isolated by bubblewrap.
+        limits: for each point; by default those of `Limits`.
+
+    Returns:
+        The grades in the order of the submissions.
 
     Raises:
-        IsolationError: submissions are to be isolated and cannot be.
-        CourseworkError: written.csv cannot be used.
+        IsolationError: if the students' code is to be isolated and cannot be.
+        CourseworkError: if Python ignores assertions, or written.csv cannot be used.
     """
+    if not __debug__:
+        raise CourseworkError(
+            "Python ignores the assertions that the checks consist of, so everybody would get all points: "
+            "start it without -O, and without the variable PYTHONOPTIMIZE"
+        )
     limits = limits or Limits()
-    wall = bubblewrap() if isolate else []
-    by_hand = _by_hand(folder / "written.csv")
-    for task in exercises.all_exercises():  # once, and not in every process that starts from this one
-        for point in task.points if not task.written else ():
-            exec(exercises.imports(task.notebook, point.source, ours=True), {})
-    (folder / "results").mkdir(parents=True, exist_ok=True)
+    isolation = bubblewrap() if isolate else []
+    graded_by_hand = _read_written(folder / "written.csv")
+    _import_once()
     grades = []
     bar = tqdm(submissions, desc="Grading", unit="student")
     for submission in bar:
         bar.set_postfix_str(submission.student)
-        known = folder / "results" / f"{submission.student}.json"
-        result = Grade(submission, _automatic(submission, known, wall, limits))
-        for task in exercises.all_exercises():
-            if task.written:
-                result.outcomes[task.name] = _written(submission, task, by_hand)
-        grades.append(result)
-    _compare(grades)
-    _write_table(grades, folder / "grades.csv")
-    _write_answers(grades, folder / "written.csv")
-    for one in grades:
-        write_page(one, folder / "feedback" / f"{one.submission.student}.html")
+        cache = folder / "results" / f"{submission.student}.json"
+        outcomes = _grade_code(submission, cache, isolation, limits)
+        for exercise in _written_exercises():
+            outcomes[exercise.name] = _grade_written(submission, exercise, graded_by_hand)
+        grades.append(Grade(submission, outcomes))
+    _find_same_code(grades)
+    _write_grades(grades, folder / "grades.csv")
+    _write_written(grades, folder / "written.csv")
+    for student_grade in grades:
+        write_page(student_grade, folder / "feedback" / f"{student_grade.submission.student}.html")
     return grades
 
 
-# --- one submission ---
+def _code_exercises() -> list[Exercise]:
+    return [exercise for exercise in all_exercises() if not exercise.written]
 
 
-def _automatic(submission: Submission, known: Path, wall: list[str], limits: Limits) -> dict[str, Outcome]:
-    tasks = [task for task in exercises.all_exercises() if not task.written]
-    checks = [point.source for task in tasks for point in task.points]
-    answers = [submission.answers.get(task.name) for task in tasks]
-    parts = [answers, submission.seed, checks, bool(wall), asdict(limits)]
+def _written_exercises() -> list[Exercise]:
+    return [exercise for exercise in all_exercises() if exercise.written]
+
+
+def _import_once() -> None:
+    """Import here what the checks need, so that the processes forked from this one need not."""
+    for exercise in _code_exercises():
+        for point in exercise.points:
+            exec(imports(exercise.notebook, point.source, with_helpers=True), {})
+
+
+# --- functions, graded by checks ---
+
+
+def _grade_code(
+    submission: Submission, cache: Path, isolation: list[str], limits: Limits
+) -> dict[str, Outcome]:
+    """Grade a submission's functions, or read from `cache` how they were graded before."""
+    exercises = _code_exercises()
+    checks = [point.source for exercise in exercises for point in exercise.points]
+    answers = [submission.answers.get(exercise.name) for exercise in exercises]
+    parts = [answers, submission.seed, checks, bool(isolation), asdict(limits)]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    outcomes = _read_cache(cache, key)
+    if outcomes is None:
+        outcomes = {}
+        for exercise in exercises:
+            outcomes |= grade_exercise(exercise, submission, isolation, limits)
+        if not any(outcome.timed_out for outcome in outcomes.values()):  # the machine may have been busy
+            rows = {name: [part.earned, part.message, part.timed_out] for name, part in outcomes.items()}
+            write_whole(cache, json.dumps({"key": key, "outcomes": rows}).encode())
+    return outcomes
+
+
+def _read_cache(cache: Path, key: str) -> dict[str, Outcome] | None:
+    """Return the outcomes that were saved under this key; None if there are none, or they are damaged."""
     try:
-        saved = json.loads(known.read_text(encoding="utf-8"))
-        if saved["key"] == key:
-            return {name: Outcome(*outcome) for name, outcome in saved["outcomes"].items()}
-    except (OSError, ValueError, KeyError, TypeError):  # not graded before, or not to the end
-        pass
-    outcomes = {}
-    for task in tasks:
-        outcomes |= graded(task, submission, wall, limits)
-    saved = {"key": key, "outcomes": {name: [o.earned, o.said, o.hung] for name, o in outcomes.items()}}
-    if not any(outcome.hung for outcome in outcomes.values()):  # a busy machine may have been the reason
-        known.write_text(json.dumps(saved), encoding="utf-8")
-    return outcomes
+        saved = json.loads(cache.read_text(encoding="utf-8"))
+        if saved["key"] != key:
+            return None
+        outcomes = {}
+        for point in (point for exercise in _code_exercises() for point in exercise.points):
+            earned, message, timed_out = saved["outcomes"][point.name]
+            if earned not in (0, point.points) or not isinstance(message, str):
+                return None
+            outcomes[point.name] = Outcome(earned, message, bool(timed_out))
+        return outcomes
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
-def graded(task: Exercise, submission: Submission, wall: list[str], limits: Limits) -> dict[str, Outcome]:
-    """The outcome of each point of an exercise.
+def grade_exercise(
+    exercise: Exercise, submission: Submission, isolation: list[str], limits: Limits
+) -> dict[str, Outcome]:
+    """Grade each point of an exercise.
 
-    A result can be such that checking it never ends, or takes all memory. So each check runs in a process
+    A result may be such that checking it never ends, or takes all memory. So each check runs in a process
     that is limited like the student's.
+
+    Args:
+        exercise: the exercise, one with a function.
+        submission: what the student handed in.
+        isolation: `bubblewrap()`, or an empty list for none.
+        limits: for each point.
+
+    Returns:
+        The outcomes by the names of the points.
     """
-    answer = submission.answers.get(task.name)
+    answer = submission.answers.get(exercise.name)
     if answer is None:
-        return {point.name: Outcome(0, "the cell was not handed in") for point in task.points}
-    outcomes, hung = {}, 0
-    for point in task.points:
-        if hung == PATIENCE:
-            outcomes[point.name] = Outcome(0, f"not tried: {PATIENCE} checks before it did not end")
-            continue
-        here, there = multiprocessing.get_context("fork").Pipe(duplex=False)
-        checker = multiprocessing.get_context("fork").Process(
-            target=_check_limited, args=(there, task, point, answer, submission.seed or 0, wall, limits)
-        )
-        checker.start()
-        there.close()
-        try:
-            ends = here.poll(limits.seconds + 5)  # the student's process has ended by then
-            outcome = here.recv() if ends else Outcome(0, "checking what it returned did not end", True)
-        except EOFError:  # for want of memory, or a student's process has killed it
-            outcome = Outcome(0, "its check was ended from outside: did it return something very large?")
-        checker.kill()
-        checker.join()
+        return {point.name: Outcome(0, "the cell was not handed in") for point in exercise.points}
+    outcomes, timeouts = {}, 0
+    for point in exercise.points:
+        if timeouts == MAX_TIMEOUTS:
+            outcome = Outcome(0, f"not tried, because {MAX_TIMEOUTS} earlier checks ran out of time")
+        else:
+            outcome = _grade_in_process(exercise, point, answer, submission.seed or 0, isolation, limits)
         outcomes[point.name] = outcome
-        hung += outcome.hung
+        timeouts += outcome.timed_out
     return outcomes
 
 
-def _check_limited(pipe, *arguments) -> None:
+def _grade_in_process(*arguments) -> Outcome:
+    """Do what `grade_point` does in a process of its own, with its limits of memory and time."""
+    limits = arguments[-1]
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_outcome, args=(sender, *arguments))
+    process.start()
+    sender.close()
+    try:
+        if receiver.poll(limits.seconds + 5):  # by then the student's process has ended
+            return receiver.recv()
+        return Outcome(0, "checking its result took too long", timed_out=True)
+    except EOFError:  # it ran out of memory, or a student's process has killed it
+        return Outcome(0, "its check was killed: did it return something very large?")
+    finally:
+        process.kill()
+        process.join()
+
+
+def _send_outcome(sender, *arguments) -> None:
     limits = arguments[-1]
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory + _address_space(),) * 2)
-    outcome = check(*arguments)
-    # A student's code may have a say in it: no megabytes, and no half characters, which no file can hold.
-    outcome.said = outcome.said[:500].encode("utf-8", "replace").decode()
-    pipe.send(outcome)
+    outcome = grade_point(*arguments)
+    # The student's code may have chosen the text: it must be short, and a lone half of a surrogate pair
+    # cannot be written into any file.
+    outcome.message = outcome.message[:MAX_MESSAGE].encode("utf-8", "replace").decode()
+    sender.send(outcome)
     os._exit(0)
 
 
 def _address_space() -> int:
-    """Bytes that this process uses up already."""
-    statm = Path("/proc/self/statm")  # Linux
+    """Return how many bytes of address space this process has already; 4 GB where Linux does not tell."""
+    statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 1 << 32
 
 
-def check(task: Exercise, point: Point, answer: str, seed: int, wall: list[str], limits: Limits) -> Outcome:
-    """Runs the check of one point against a student's cell in a fresh process."""
+def grade_point(
+    exercise: Exercise, point: Point, answer: str, seed: int, isolation: list[str], limits: Limits
+) -> Outcome:
+    """Run the check of one point here, and the student's code in a fresh process.
+
+    Args:
+        exercise: the exercise.
+        point: one of its points.
+        answer: the source of the student's cell.
+        seed: the student's world seed.
+        isolation: `bubblewrap()`, or an empty list for none.
+        limits: for the student's process.
+
+    Returns:
+        What was earned, and why it was not more.
+    """
     names = {"seed": seed}
-    exec(exercises.imports(task.notebook, point.source, ours=True), names)
+    exec(imports(exercise.notebook, point.source, with_helpers=True), names)
+    sources = [imports(exercise.notebook, answer, with_helpers=False), answer]
     try:
-        with Worker([exercises.imports(task.notebook, answer, ours=False), answer], wall, limits) as worker:
-            names[task.name] = worker.function(task.name)
+        with Worker(sources, isolation, limits) as worker:
+            names[exercise.name] = worker.function(exercise.name)
             exec(compile(point.source, point.name, "exec"), names)
     except AssertionError as mistake:
         return Outcome(0, str(mistake))
-    except UnsolvedError as unsolved:
-        return Outcome(0, f"not solved {unsolved}".strip())
+    except UnsolvedError as error:
+        return Outcome(0, f"not solved: {error}" if str(error) else "not solved")
     except StudentError as error:
         return Outcome(0, str(error), isinstance(error, TooSlowError))
-    except Exception as error:  # the check stumbled over what came back
-        return Outcome(0, f"what it returned does not fit ({type(error).__name__}: {error})"[:300])
+    except Exception as error:  # the check cannot use what the function returned
+        return Outcome(0, f"its result has the wrong form ({type(error).__name__}: {error})"[:300])
     return Outcome(point.points, "")
 
 
-# --- the question that is graded by hand ---
+# --- answers in words, graded by hand ---
 
 
-def _by_hand(path: Path) -> dict[tuple[str, str], dict[str, str]]:
+def _read_written(path: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """Return the rows of written.csv by student and exercise; none if it is not there yet."""
     if not path.exists():
         return {}
-    most = {task.name: task.most for task in exercises.all_exercises() if task.written}
-    found = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != ANSWER:
-            raise CourseworkError(f"{path}:1: the columns are {', '.join(ANSWER)}, separated by commas")
-        for row in reader:
-            where = f"{path}:{reader.line_num}: {row['student']}"
-            if row["points"] and not _is_number(row["points"], most.get(row["exercise"], 0)):
-                raise CourseworkError(f"{where}: points are a number from 0 to {row['most']}, or nothing yet")
-            found[row["student"], row["exercise"]] = row
-    return found
-
-
-def _is_number(text: str, most: float) -> bool:
+    maximum = {exercise.name: exercise.maximum for exercise in _written_exercises()}
+    rows = {}
     try:
-        return 0 <= float(text) <= most
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if reader.fieldnames != WRITTEN_COLUMNS:
+                columns = ", ".join(WRITTEN_COLUMNS)
+                raise CourseworkError(f"{path}:1: the columns must be {columns}, separated by commas")
+            for row in reader:
+                where = f"{path}:{reader.line_num}"
+                if None in row or None in row.values():
+                    raise CourseworkError(
+                        f"{where}: the row must have {len(WRITTEN_COLUMNS)} columns: restore it, or delete it"
+                    )
+                if row["points"] and not _is_number(row["points"], maximum.get(row["exercise"], 0)):
+                    raise CourseworkError(
+                        f"{where}: {row['student']}: points must be a number from 0 to {row['most']}, "
+                        "or empty if they are not given yet"
+                    )
+                rows[row["student"], row["exercise"]] = row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CourseworkError(
+            f"{path} cannot be read ({error}): save it as CSV in UTF-8, or delete it to have it written "
+            "again without points"
+        ) from error
+    return rows
+
+
+def _is_number(text: str, maximum: float) -> bool:
+    try:
+        return 0 <= float(text) <= maximum
     except ValueError:
         return False
 
 
-def _written(submission: Submission, task: Exercise, by_hand: dict) -> Outcome:
-    answer = submission.answers.get(task.name, "")
-    if not answer or answer.strip() == exercises.ANSWER_STUB:
+def _grade_written(
+    submission: Submission, exercise: Exercise, rows: dict[tuple[str, str], dict[str, str]]
+) -> Outcome:
+    """Return the points from written.csv if they were given for this very answer."""
+    answer = submission.answers.get(exercise.name, "")
+    if not answer or answer.strip() == ANSWER_STUB:
         return Outcome(0, "not answered")
-    row = by_hand.get((submission.student, task.name), {})
-    if row.get("points") and row["answer"].split() == _safe(answer).split():  # spreadsheets change line ends
+    row = rows.get((submission.student, exercise.name), {})
+    same = row and row["answer"].split() == _cell(answer).split()  # spreadsheets change line ends
+    if same and row["points"]:
         return Outcome(float(row["points"]), row["comment"])
     return Outcome(None, "not graded yet")
 
 
-# --- what comes out ---
+# --- tables and pages ---
 
 
-def _compare(grades: list[Grade]) -> None:
-    """Notes for each exercise who handed in the same code, and whether it is the published solution."""
-    for task in exercises.all_exercises():
-        if task.written or task.name == "own_numbers":
+def _find_same_code(grades: list[Grade]) -> None:
+    """Note for each exercise who handed in the same code, and whether it is the published solution."""
+    for exercise in _code_exercises():
+        if exercise.name == OWN_NUMBERS:
             continue
-        who = defaultdict(list, {collecting.code_of(task.source): ["the published solution"]})
-        solved = [one for one in grades if one.earned(task)]
-        for one in solved:
-            who[collecting.code_of(one.submission.answers[task.name])].append(one.submission.student)
-        for one in solved:
-            others = who[collecting.code_of(one.submission.answers[task.name])]
-            if len(others) > 1:
-                one.same_code[task.name] = [name for name in others if name != one.submission.student]
+        published = collecting.canonical_code(exercise.source)
+        students = defaultdict(list, {published: ["the published solution"]})
+        code = {}
+        for grade in (grade for grade in grades if grade.earned(exercise)):
+            student = grade.submission.student
+            code[student] = collecting.canonical_code(grade.submission.answers[exercise.name])
+            students[code[student]].append(student)
+        for grade in (grade for grade in grades if grade.submission.student in code):
+            student = grade.submission.student
+            others = [name for name in students[code[student]] if name != student]
+            if others:
+                grade.same_code[exercise.name] = others
 
 
-def _safe(text: str) -> str:
-    """Text of a student's for a spreadsheet: one that would be read as a formula gets an apostrophe."""
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+def _cell(text: str) -> str:
+    """Return a student's text for a cell of a spreadsheet, which must not take it for a formula."""
+    return ("'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text)[:MAX_CELL]
 
 
-def _write_csv(path: Path, columns: list[str], rows: list[dict]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8-sig", newline="") as file:  # spreadsheets look for the BOM
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+def _write_csv(path: Path, columns: Iterable[str], rows: list[dict]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode("utf-8-sig"))  # spreadsheets recognise UTF-8 by the BOM
 
 
-def _write_table(grades: list[Grade], path: Path) -> None:
-    """One row for each student: who, the points of each exercise, the total, and what needs a look."""
-    tasks = exercises.all_exercises()
+def _write_grades(grades: list[Grade], path: Path) -> None:
+    """Write a row for each student: the points of each exercise, the total, and what needs a look."""
     rows = []
-    for one in grades:
-        row = {"student": one.submission.student, **one.submission.about}
-        for task in tasks:
-            earned = one.earned(task)
-            row[task.name] = "" if earned is None else f"{earned:g}"
-        to_do = [finding for finding in one.submission.findings if not finding.repaired]
-        same = [f"{name}: same code as {', '.join(others)}" for name, others in one.same_code.items()]
-        row |= {"total": f"{one.total():g}", "most": f"{sum(task.most for task in tasks):g}"}
-        row["look"] = _safe("; ".join([*map(str, to_do), *same]))
+    for grade in grades:
+        row = {"student": grade.submission.student, **grade.submission.roster_columns}
+        for exercise in all_exercises():
+            earned = grade.earned(exercise)
+            row[exercise.name] = "" if earned is None else f"{earned:g}"
+        row["total"] = f"{grade.total():g}"
+        row["most"] = f"{sum(exercise.maximum for exercise in all_exercises()):g}"
+        to_do = [str(finding) for finding in grade.submission.findings if not finding.repaired]
+        same = [f"{name}: same code as {', '.join(others)}" for name, others in grade.same_code.items()]
+        row["look"] = _cell("; ".join([*to_do, *same]))
         rows.append(row)
-    columns = dict.fromkeys(column for row in rows for column in row)
-    _write_csv(path, list(columns), rows)
+    _write_csv(path, dict.fromkeys(column for row in rows for column in row), rows)
 
 
-def _write_answers(grades: list[Grade], path: Path) -> None:
-    tasks = [task for task in exercises.all_exercises() if task.written]
+def _write_written(grades: list[Grade], path: Path) -> None:
+    """Write a row for each answer in words, with the points and the comment that it has already."""
     rows = []
-    for one in grades:
-        for task in tasks:
-            outcome = one.outcomes[task.name]
-            graded = outcome.earned is not None and task.name in one.submission.answers
-            row = {"student": one.submission.student, "exercise": task.name, "most": f"{task.most:g}"}
-            row["answer"] = _safe(one.submission.answers.get(task.name, ""))
-            row["points"] = f"{outcome.earned:g}" if graded else ""
-            row["comment"] = outcome.said if graded else ""
-            rows.append(row)
-    _write_csv(path, ANSWER, rows)
+    for grade in grades:
+        for exercise in _written_exercises():
+            answer, outcome = grade.submission.answers.get(exercise.name), grade.outcomes[exercise.name]
+            is_graded = outcome.earned is not None and answer is not None
+            rows.append(
+                {
+                    "student": grade.submission.student,
+                    "exercise": exercise.name,
+                    "most": f"{exercise.maximum:g}",
+                    "points": f"{outcome.earned:g}" if is_graded else "",
+                    "comment": outcome.message if is_graded else "",
+                    "answer": _cell(answer or ""),
+                }
+            )
+    _write_csv(path, WRITTEN_COLUMNS, rows)
 
 
-def write_page(one: Grade, path: Path) -> None:
-    """Writes a student's feedback as a web page that needs no other file."""
+def write_page(grade: Grade, path: Path) -> None:
+    """Write a student's feedback as a web page that needs no other file.
+
+    Args:
+        grade: the student's grade.
+        path: the file.
+    """
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    html = environment.get_template("feedback.html.j2").render(
-        grade=one, submission=one.submission, tasks=exercises.all_exercises()
-    )
-    path.write_text(html, encoding="utf-8", newline="\n")
+    template = environment.get_template("feedback.html.j2")
+    html = template.render(grade=grade, submission=grade.submission, exercises=all_exercises())
+    write_whole(path, html.encode())

@@ -1,8 +1,8 @@
-"""Runs a student's code in a process of its own, walled off by bubblewrap, within limits of time and memory.
+"""Runs a student's code in a process of its own, isolated by bubblewrap, with limited time and memory.
 
 The checks stay in this process. They call the student's function through `Worker.function`, which sends the
-arguments over a pipe and gets the result back as plain data: in the student's process there is nothing to
-read, to patch or to print a score into.
+arguments over a pipe and gets the result back as plain data. So the student's process holds no check to read,
+nothing to patch, and nowhere to print a score.
 """
 
 import json
@@ -20,23 +20,23 @@ from dataclasses import dataclass
 
 from helpers.coursework import worker
 
-LONGEST_ANSWER = 1 << 25  # bytes
+MAX_REPLY_BYTES = 1 << 25
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one point of one exercise may use."""
+    """How much time and memory the check of one point may use."""
 
     seconds: float = 10
     memory: int = 2 << 30  # bytes of address space
 
 
 class StudentError(Exception):
-    """The student's code failed; the message says how, for the student."""
+    """The student's code failed; the message tells the student how."""
 
 
 class TooSlowError(StudentError):
-    """The student's code did not end in time."""
+    """The student's code did not finish in time."""
 
 
 class UnsolvedError(StudentError):
@@ -48,15 +48,19 @@ class IsolationError(RuntimeError):
 
 
 def bubblewrap() -> list[str]:
-    """The command that isolates a process: no network, no processes but its own, a read-only view of Python.
+    """Return the command that isolates a process: put it in front of the process's own command.
 
-    Nothing else of the file system is there: not the home folder, the project or the other submissions. The
-    process cannot write anywhere. https://github.com/containers/bubblewrap
+    The process has no network, sees no other processes, and cannot write anywhere. Of the file system it sees
+    Python and its libraries, but neither the project nor other submissions nor the home folder.
+    https://github.com/containers/bubblewrap
+
+    Returns:
+        The beginning of a command line.
 
     Raises:
-        IsolationError: bubblewrap is not installed, or may not make namespaces here.
+        IsolationError: if bubblewrap is not installed, or may not make namespaces here.
     """
-    remedy = "With --no-isolation submissions run with your rights: they can read and delete your files."
+    remedy = "With --no-isolation, submissions run with your rights: they can read and delete your files."
     program = shutil.which("bwrap")
     if program is None:
         raise IsolationError(
@@ -64,35 +68,36 @@ def bubblewrap() -> list[str]:
         )
     command = [program, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
     command += ["--cap-drop", "ALL", "--uid", "65534", "--gid", "65534"]
-    places = ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", sys.base_prefix, sys.prefix]
-    for place in dict.fromkeys(places):
-        if os.path.islink(place):
-            command += ["--symlink", os.readlink(place), place]
-        elif os.path.exists(place):
-            command += ["--ro-bind", place, place]
+    paths = ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", sys.base_prefix, sys.prefix]
+    for path in dict.fromkeys(paths):
+        command += ["--ro-bind-try", path, path]  # of a link, what it leads to
     command += ["--proc", "/proc", "--dev", "/dev", "--dir", "/tmp", "--chdir", "/tmp"]
     command += ["--ro-bind", worker.__file__, "/worker.py", "--remount-ro", "/dev", "--remount-ro", "/"]
-    tried = subprocess.run([*command, sys.executable, "-I", "-c", ""], capture_output=True, text=True)
-    if tried.returncode:
-        raise IsolationError(f"bubblewrap does not work here: {tried.stderr.strip()}. {remedy}")
+    trial = subprocess.run([*command, sys.executable, "-I", "-c", ""], capture_output=True, text=True)
+    if trial.returncode:
+        raise IsolationError(f"bubblewrap does not work here: {trial.stderr.strip()}. {remedy}")
     return command
 
 
 class Worker:
-    """One process with a student's code in it. Use it in a `with` block; it is killed at the end.
+    """One process with a student's code in it. Use it in a `with` block, which ends the process.
 
-    It runs the `sources` one after the other. `wall` is `bubblewrap()`, or empty for a process with the
-    rights of this one.
+    Args:
+        sources: pieces of code, run one after the other when the block is entered. An error in one is raised
+            there as StudentError.
+        isolation: `bubblewrap()`, or an empty list for a process with the rights of this one.
+        limits: the time starts when the object is made.
     """
 
-    def __init__(self, sources: list[str], wall: list[str], limits: Limits):
+    def __init__(self, sources: list[str], isolation: list[str], limits: Limits):
         self.limits = limits
-        self.ends = time.monotonic() + limits.seconds
+        self.deadline = time.monotonic() + limits.seconds
         self.folder = tempfile.TemporaryDirectory()
-        script = "/worker.py" if wall else worker.__file__
-        seconds = int(limits.seconds) + 2  # of processor: ends what is no longer waited for
+        script = "/worker.py" if isolation else worker.__file__
+        seconds = int(limits.seconds) + 2  # of processor time, in case this process is killed
+        processes = 64 if isolation else 0
         self.process = subprocess.Popen(
-            [*wall, sys.executable, "-I", script, str(limits.memory), str(seconds), str(64 if wall else 0)],
+            [*isolation, sys.executable, "-I", script, *map(str, (limits.memory, seconds, processes))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -119,7 +124,10 @@ class Worker:
         self.close()
 
     def close(self) -> None:
-        """Kills the process and what it started. (Without isolation, not what has left its session.)"""
+        """Kill the process and all that it started.
+
+        Without isolation, a process that has left its session survives.
+        """
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -128,10 +136,17 @@ class Worker:
         self.folder.cleanup()
 
     def function(self, name: str) -> Callable:
-        """The student's function `name`, to be called like any other.
+        """Return the student's function, which can be called like any other.
 
-        Lists and generators of random numbers that it is given are changed in place, as it changed them.
-        The call raises StudentError, or UnsolvedError.
+        A list that it changes in place, or a generator of random numbers that it draws from, is changed for
+        the caller too. A call raises StudentError if the function fails, TooSlowError if it does not finish
+        in time, and UnsolvedError if it is not solved.
+
+        Args:
+            name: the function's name.
+
+        Returns:
+            The function.
         """
 
         def call(*arguments, **keywords):
@@ -140,9 +155,9 @@ class Worker:
                 "arguments": worker.encode(list(arguments)),
                 "keywords": worker.encode(keywords),
             }
-            answer = self._ask(request)
+            reply = self._ask(request)
             try:
-                value, after = worker.decode(answer["value"]), worker.decode(answer["arguments"])
+                value, after = worker.decode(reply["value"]), worker.decode(reply["arguments"])
                 for given, now in zip(arguments, after, strict=True):
                     if isinstance(given, list):
                         given[:] = now
@@ -157,13 +172,14 @@ class Worker:
         return call
 
     def _ask(self, request: dict) -> dict:
-        answer = self._exchange(json.dumps(request).encode() + b"\n")
+        """Send a request and return the reply; raise the error that it reports."""
+        text = self._exchange(json.dumps(request).encode() + b"\n")
         try:
-            answer = json.loads(answer)
-            if "error" in answer:
-                kind, message, line = answer["error"]
-            elif "value" in answer:
-                return answer
+            reply = json.loads(text)
+            if "error" in reply:
+                kind, message, line = reply["error"]
+            elif "value" in reply:
+                return reply
             else:
                 raise ValueError("neither an error nor a value")
         except (ValueError, TypeError, RecursionError) as error:
@@ -171,36 +187,36 @@ class Worker:
         if kind == "NotImplementedError":
             raise UnsolvedError(message)
         if kind == "MemoryError":
-            raise StudentError(f"it needs more than the {self.limits.memory >> 20:,} MB of memory it may use")
+            raise StudentError(
+                f"it needs more memory than the {self.limits.memory >> 20:,} MB that it may use"
+            )
         where = f" in line {line} of the cell" if isinstance(line, int) else ""
-        hint = ""
-        if kind == "NameError":
-            hint = ". A graded cell must define or import all that it uses"
+        hint = ". A graded cell must define or import all that it uses" if kind == "NameError" else ""
         raise StudentError(f"it stopped with {kind}{where}: {message}{hint}")
 
     def _exchange(self, request: bytes) -> bytes:
-        """Writes a line and reads one, until the time is up."""
-        pipes = self.process.stdin.fileno(), self.process.stdout.fileno()
+        """Write a line and read one, until the time is up."""
+        to_worker, from_worker = self.process.stdin.fileno(), self.process.stdout.fileno()
         while b"\n" not in self.unread:
-            left = self.ends - time.monotonic()
+            left = self.deadline - time.monotonic()
             if left <= 0:
                 raise TooSlowError(
                     f"it did not end within {self.limits.seconds:g} seconds: does a loop run forever?"
                 )
-            readable, writable, _ = select.select(pipes[1:], pipes[:1] if request else (), (), left)
+            readable, writable, _ = select.select([from_worker], [to_worker] if request else [], [], left)
             try:
                 if writable:
-                    request = request[os.write(pipes[0], request[: 1 << 16]) :]
+                    request = request[os.write(to_worker, request[: 1 << 16]) :]
                 if readable:
-                    more = os.read(pipes[1], 1 << 20)
+                    more = os.read(from_worker, 1 << 20)
                     if not more:
                         raise BrokenPipeError
                     self.unread += more
             except BlockingIOError:
                 continue
             except BrokenPipeError as error:
-                raise StudentError("it ended Python (by exit, a crash, or too much memory)") from error
-            if len(self.unread) > LONGEST_ANSWER:
+                raise StudentError("it ended Python (by exit(), a crash, or too much memory)") from error
+            if len(self.unread) > MAX_REPLY_BYTES:
                 raise StudentError("its result is too large")
         line, _, self.unread = self.unread.partition(b"\n")
         return line

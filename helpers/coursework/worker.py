@@ -1,7 +1,8 @@
-"""The process that a student's code runs in: defines it, calls it, and answers. It never sees a check.
+"""The process in which a student's code runs: it defines functions, calls them and replies.
 
-`sandbox` runs it as a script, with Python's standard library alone. One JSON object a line comes in, and one
-goes out. Arguments and results are data, so nothing of the student's reaches the process that grades.
+`sandbox` starts it as a script that needs only Python's standard library. It reads requests and writes
+replies, each a JSON object on one line. It never sees a check, and arguments and results are plain data, so
+none of the student's objects reaches the process that grades.
 """
 
 import json
@@ -10,11 +11,20 @@ import sys
 from collections.abc import Mapping, Set
 from random import Random
 
-ITEMS = 1_000_000  # of a generator, so many are read
+MAX_ITEMS = 1_000_000  # the most that are read from a generator
+CODE_NAME = "<your code>"  # stands for the student's cell in tracebacks
 
 
 def encode(value: object) -> object:
-    """A value as JSON. What is neither data nor a `random.Random` becomes the name of its type."""
+    """Turn a value into what JSON can hold.
+
+    Args:
+        value: plain data, an array or number of NumPy or PyTorch, a generator, or a `random.Random`.
+            Anything else becomes the name of its type.
+
+    Returns:
+        Strings, numbers, lists, and for all else a dictionary with one entry: its kind and its content.
+    """
     if isinstance(value, bool | int | float | str | None):
         return value
     if isinstance(value, list):
@@ -28,28 +38,37 @@ def encode(value: object) -> object:
     if isinstance(value, Random):
         version, numbers, gauss = value.getstate()
         return {"random": [version, numbers, gauss]}
-    if hasattr(value, "tolist"):  # NumPy's and PyTorch's arrays and numbers
+    if hasattr(value, "tolist"):  # arrays and numbers of NumPy and PyTorch
         return encode(value.tolist())
     if hasattr(value, "__next__") or isinstance(value, range):
-        return [encode(item) for _, item in zip(range(ITEMS), value, strict=False)]
+        return [encode(item) for _, item in zip(range(MAX_ITEMS), value, strict=False)]
     return {"other": type(value).__name__}
 
 
-class Other:
-    """What a function returned that is no data."""
+class OtherObject:
+    """Stands for a result that is not plain data."""
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, type_name: str):
+        self.type_name = type_name
 
     def __repr__(self) -> str:
-        return f"<an object of type {self.name}>"
+        return f"<an object of type {self.type_name}>"
 
 
 def decode(value: object) -> object:
-    """What `encode` wrote.
+    """Turn what `encode` returned back into a value.
+
+    Args:
+        value: what `encode` returned, or anything else that JSON can hold.
+
+    Returns:
+        A value equal to the original.
 
     Raises:
-        ValueError, TypeError, KeyError, RecursionError: it did not write this.
+        ValueError: if `encode` did not return this.
+        TypeError: the same.
+        KeyError: the same.
+        RecursionError: if it is nested too deeply.
     """
     if isinstance(value, list):
         return [decode(item) for item in value]
@@ -62,69 +81,100 @@ def decode(value: object) -> object:
         generator.setstate((version, tuple(numbers), gauss))
         return generator
     if kind == "other":
-        return Other(str(content))
+        return OtherObject(str(content))
     if kind == "dict":
         return {decode(key): decode(item) for key, item in content}
     return {"tuple": tuple, "set": set}[kind](map(decode, content))
 
 
 class NoHelpers:
-    """Refuses `import helpers`: a graded function is the student's own work."""
+    """An import hook that refuses `import helpers`: a graded function is the student's own work."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path=None, target=None) -> None:
+        """Leave every other module to Python's own import hooks.
+
+        Args:
+            name: the full name of the module.
+            path: not used.
+            target: not used.
+
+        Raises:
+            ModuleNotFoundError: if the module is `helpers` or part of it.
+        """
         if name.partition(".")[0] == "helpers":
             raise ModuleNotFoundError("graded functions cannot use helpers: write it yourself", name=name)
 
 
-def limit(memory: int, seconds: int, processes: int) -> None:
-    """Limits this process for good: bytes of memory, seconds of processor, processes (0: no limit), files.
+def set_limits(memory: int, seconds: int, processes: int) -> None:
+    """Limit what this process may use, for good. The size of a file is limited too.
 
-    Processes are counted for each user, so their limit makes sense only where this one is a user of its own.
-    Linux does not hold root to it.
+    Args:
+        memory: bytes of address space.
+        seconds: seconds of processor time.
+        processes: how many processes the user may have, or 0 for no limit. Linux counts them for each user,
+            so this makes sense only if nobody else is this user; root is not limited.
     """
     import resource
 
     limits = {"AS": memory, "CPU": seconds, "FSIZE": 1 << 24, "CORE": 0}
-    for name, most in limits.items() | ({("NPROC", processes)} if processes else set()):
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
+    if processes:
+        limits["NPROC"] = processes
+    for name, maximum in limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (maximum, maximum))
 
 
-def described(error: BaseException) -> dict:
-    """An error for the answer: type and message, and the line of the student's code that raised it."""
+def describe_error(error: BaseException) -> dict:
+    """Describe an error for the reply.
+
+    Args:
+        error: what the student's code raised.
+
+    Returns:
+        {"error": [type, message, line of the student's cell or None]}.
+    """
     trace, line = error.__traceback__, None
     while trace:
-        if trace.tb_frame.f_code.co_filename == "<your code>":
+        if trace.tb_frame.f_code.co_filename == CODE_NAME:
             line = trace.tb_lineno
         trace = trace.tb_next
     return {"error": [type(error).__name__, str(error)[:300], line]}
 
 
-def answer(request: dict, names: dict) -> dict:
-    """Answers one request: {"define": source}, or {"call": name, "arguments": […], "keywords": {…}}."""
+def reply(request: dict, names: dict) -> dict:
+    """Do what one request asks for.
+
+    Args:
+        request: {"define": source}, or {"call": name, "arguments": […], "keywords": {…}}.
+        names: the variables of the student's code, changed in place.
+
+    Returns:
+        {"value": …, "arguments": as the call left them}, or {"error": …}.
+    """
     try:
         if "define" in request:
-            exec(compile(request["define"], "<your code>", "exec"), names)
+            exec(compile(request["define"], CODE_NAME, "exec"), names)
             return {"value": None}
         if request["call"] not in names:
-            raise NameError(f"there is no function {request['call']}")
+            return {"error": ["NameError", f"there is no function {request['call']}", None]}
         arguments, keywords = decode(request["arguments"]), decode(request["keywords"])
         value = encode(names[request["call"]](*arguments, **keywords))
         return {"value": value, "arguments": encode(arguments)}
-    except BaseException as error:  # SystemExit and KeyboardInterrupt too: they are the student's
-        return described(error)
+    except BaseException as error:  # the student's code may raise SystemExit and KeyboardInterrupt too
+        return describe_error(error)
 
 
 def main() -> None:
-    limits = map(int, sys.argv[1:])
-    requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):  # what the student prints goes nowhere
-        os.dup2(nowhere, stream)
+    """Reply to requests from standard input until it ends."""
+    memory, seconds, processes = map(int, sys.argv[1:])
+    requests, replies = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):  # the student's code can neither print into the replies nor read the requests
+        os.dup2(null, stream)
     sys.meta_path.insert(0, NoHelpers())
-    limit(*limits)
+    set_limits(memory, seconds, processes)
     names = {"__name__": "graded"}
     for line in requests:
-        print(json.dumps(answer(json.loads(line), names)), file=answers, flush=True)
+        print(json.dumps(reply(json.loads(line), names)), file=replies, flush=True)
 
 
 if __name__ == "__main__":

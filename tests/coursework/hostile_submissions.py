@@ -1,4 +1,4 @@
-"""Submissions that mean harm, each as one cell: what they score, and what they touch.
+"""Malicious submissions, each as one cell: what they score, and what they touch.
 
     python -m tests.coursework.hostile_submissions
 
@@ -75,12 +75,12 @@ import builtins, sys
 builtins.AssertionError = type("Never", (Exception,), {})
 builtins.all = builtins.any = builtins.abs = lambda *arguments: True
 for module in list(sys.modules.values()):
-    for name in ("check", "grade", "answer", "Outcome"):
+    for name in ("grade_point", "grade_exercise", "reply", "Outcome"):
         if hasattr(module, name): setattr(module, name, lambda *arguments: 5)
 """,
     "imports helpers": """
 from helpers.coursework import grading
-grading.check = lambda *arguments: grading.Outcome(5, "")
+grading.grade_point = lambda *arguments: grading.Outcome(5, "")
 """,
     "looks for the checks in its own frames": """
 import gc, sys
@@ -90,12 +90,12 @@ found += [str(thing)[:2000] for thing in gc.get_objects() if isinstance(thing, (
 if any("HIDDEN" + " TESTS" in text for text in found): raise RuntimeError("SECRET")
 """,
     "prints its own score": """
-print("5 of 5"); print('{"earned": 5, "said": ""}')
+print("5 of 5"); print('{"earned": 5, "message": ""}')
 """,
     "writes its own answers into every file it has open": """
 import os
 for number in range(3, 256):
-    try: os.write(number, b'{"value": [true, 5], "earned": 5, "said": ""}\\n' * 100)
+    try: os.write(number, b'{"value": [true, 5], "earned": 5, "message": ""}\\n' * 100)
     except OSError: pass
 """,
     "returns something that is equal to everything": """
@@ -134,10 +134,10 @@ for _ in range(5):
 
 @dataclass
 class Harm:
-    """What became of one attack."""
+    """What one attack scored, what it was told, and what it touched."""
 
     scored: float
-    said: str
+    message: str
     touched: list[str] = field(default_factory=list)
 
 
@@ -154,23 +154,23 @@ def grader() -> Iterator[tuple[Path, socket.socket]]:
 
 
 def attack(name: str, isolate: bool, limits: Limits | None = None) -> Harm:
-    """Grades one attack, and looks what it has touched. Without isolation it runs with your rights."""
+    """Grade one attack, and look at what it touched. Without isolation it runs with your rights."""
     limits = limits or Limits(seconds=3, memory=1 << 30)
     function = re.search(r"^def (\w+)", ATTACKS[name] + BLANK, re.MULTILINE)[1]
-    task = next(task for task in exercises.all_exercises() if task.name == function)
+    exercise = next(exercise for exercise in exercises.all_exercises() if exercise.name == function)
     with grader() as (desk, server):
         place = f"DESK, PROJECT, PORT = {str(desk)!r}, {str(exercises.ROOT)!r}, {server.getsockname()[1]}\n"
         solves_nothing = "" if "\ndef " in ATTACKS[name] else BLANK
         # The function first: what is raised after it does not keep it from being called.
         cell = f"{place}{solves_nothing}{ATTACKS[name].replace('SECRET', SECRET)}"
-        submission = collecting.Submission("eve", 0, {}, {task.name: cell})
-        outcomes = grading.graded(task, submission, bubblewrap() if isolate else [], limits)
+        submission = collecting.Submission("eve", 0, {}, {exercise.name: cell})
+        outcomes = grading.grade_exercise(exercise, submission, bubblewrap() if isolate else [], limits)
         touched = []
         files = {file.relative_to(desk).as_posix(): file for file in desk.rglob("*") if file.is_file()}
         lost = {"hidden_checks.txt", "submissions/ada.ipynb", "graded/results/ada.json"} - files.keys()
         touched += [f"deleted {file}" for file in sorted(lost)]
         touched += [f"changed {file}" for file in sorted(files) if files[file].read_text() != SECRET]
-        if any(SECRET in outcome.said for outcome in outcomes.values()):
+        if any(SECRET in outcome.message for outcome in outcomes.values()):
             touched.append("read a file of the grader's")
         try:
             server.accept()
@@ -183,8 +183,8 @@ def attack(name: str, isolate: bool, limits: Limits | None = None) -> Harm:
             touched.append("left processes behind")
             for process in left:
                 process.kill()
-    said = next(iter(outcomes.values())).said.replace(SECRET, "…")
-    return Harm(sum(outcome.earned for outcome in outcomes.values()), said, touched)
+    message = next(iter(outcomes.values())).message.replace(SECRET, "…")
+    return Harm(sum(outcome.earned for outcome in outcomes.values()), message, touched)
 
 
 def main() -> None:
@@ -193,7 +193,7 @@ def main() -> None:
     for name in ATTACKS:
         harms = [attack(name, isolate) for isolate in (True, False)]
         cells = [f"{harm.scored:g} of 5, {'; '.join(harm.touched) or 'nothing'}" for harm in harms]
-        print(f"| {name} | {cells[0]} | {cells[1]} | {harms[0].said[:120]} |", flush=True)
+        print(f"| {name} | {cells[0]} | {cells[1]} | {harms[0].message[:120]} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,22 @@
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace as changed
 
 import pytest
 
 from helpers import scoring, settings, world
 from helpers.__main__ import main
-from helpers.coursework import collecting, exercises, grading, sandbox
+from helpers.coursework import exercises, grading, sandbox
 from helpers.coursework.collecting import Submission
 from helpers.coursework.exercises import CourseworkError
-from helpers.coursework.sandbox import IsolationError, Limits, StudentError, UnsolvedError, Worker, bubblewrap
+from helpers.coursework.sandbox import IsolationError
+from helpers.publishing import colab
 
-TASKS = {task.name: task for task in exercises.all_exercises()}
-AUTOMATIC = [task for task in TASKS.values() if not task.written]
+EXERCISES = {exercise.name: exercise for exercise in exercises.all_exercises()}
+AUTOMATIC = [exercise for exercise in EXERCISES.values() if not exercise.written]
 ANSWER = "=My run says **cannot tell**: <b>+4.6</b>, with 8 replicates."
 
 
@@ -26,19 +29,26 @@ def numbers_of(seed):
 
 
 def solved(name="ada", seed=0, **other):
-    answers = {task.name: task.source for task in AUTOMATIC} | {"own_verdict": ANSWER} | other
+    answers = {exercise.name: exercise.source for exercise in AUTOMATIC} | {"own_verdict": ANSWER} | other
     return Submission(name, seed, {}, answers)
 
 
 def blank(name="ben"):
-    stub = f"def FUNCTION(*arguments, **keywords):\n    {exercises.STUB}"
-    answers = {task.name: stub.replace("FUNCTION", task.name) for task in AUTOMATIC}
+    stub = f"def FUNCTION(*arguments, **keywords):\n    {exercises.CODE_STUB}"
+    answers = {exercise.name: stub.replace("FUNCTION", exercise.name) for exercise in AUTOMATIC}
     return Submission(name, 0, {}, answers | {"own_verdict": exercises.ANSWER_STUB})
 
 
 def rows_of(path):
     with path.open(encoding="utf-8-sig", newline="") as file:
         return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def write_rows(path, rows):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, grading.WRITTEN_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +68,10 @@ def graded(tmp_path_factory):
 
 def test_reference_solutions_get_all_points_and_blanks_none(graded):
     _, _, grades = graded
-    totals = {one.submission.student: one.total() for one in grades}
+    totals = {grade.submission.student: grade.total() for grade in grades}
     assert totals == {"ada": 25, "ben": 0, "cleo": 23, "dora": 25, "emil": 0}
-    assert {outcome.said for outcome in grades[1].outcomes.values()} == {"not solved", "not answered"}
-    assert "is it of your own seed" in grades[2].outcomes["own_numbers_1"].said
+    assert {outcome.message for outcome in grades[1].outcomes.values()} == {"not solved", "not answered"}
+    assert "is it of your own seed" in grades[2].outcomes["own_numbers_1"].message
 
 
 def test_the_table_can_be_imported(graded):
@@ -69,7 +79,7 @@ def test_the_table_can_be_imported(graded):
     raw = (folder / "grades.csv").read_bytes()
     assert raw.startswith(b"\xef\xbb\xbfstudent,"), "spreadsheets take it for UTF-8 by its first bytes"
     table = rows_of(folder / "grades.csv")
-    assert list(table["ada"]) == ["student", *TASKS, "total", "most", "look"]
+    assert list(table["ada"]) == ["student", *EXERCISES, "total", "most", "look"]
     assert table["ada"]["own_verdict"] == "", "not graded yet is no zero"
     assert (table["ada"]["total"], table["ada"]["most"]) == ("25", "30")
     assert table["ben"]["own_verdict"] == "0"
@@ -80,8 +90,6 @@ def test_the_same_code_is_named(graded):
     table = rows_of(folder / "grades.csv")
     assert "token_masking: same code as the published solution, cleo, dora" in table["ada"]["look"]
     assert "own_numbers" not in table["ada"]["look"] and table["ben"]["look"] == ""
-    renamed = TASKS["align_labels"].source.replace('    """One label', '    # mine\n    """Label')
-    assert collecting.code_of(renamed) == collecting.code_of(TASKS["align_labels"].source)
 
 
 def test_a_page_for_each_student_that_runs_nothing_of_theirs(graded):
@@ -99,7 +107,7 @@ def test_answers_in_words_wait_for_a_person_and_keep_their_points(graded):
     assert rows["ada"]["answer"] == "'" + ANSWER, "a spreadsheet must not take it for a formula"
     assert rows["ada"]["points"] == "" and "emil" in rows
     rows["ada"] |= {"points": "4.5", "comment": "=fine"}
-    grading._write_csv(folder / "written.csv", grading.ANSWER, list(rows.values()))
+    write_rows(folder / "written.csv", rows.values())
     again = grading.grade(submissions, folder)
     assert again[0].total() == 29.5 and again[0].waits() == 0
     assert rows_of(folder / "written.csv")["ada"]["points"] == "4.5"
@@ -109,112 +117,139 @@ def test_answers_in_words_wait_for_a_person_and_keep_their_points(graded):
     assert grading.grade(rewritten, folder)[0].waits() == 1, "points for another answer do not count"
 
 
+def test_a_long_answer_does_not_spoil_the_table(tmp_path):
+    long = solved(own_verdict="long " * 100_000)
+    for exercise in AUTOMATIC:
+        del long.answers[exercise.name]
+    grading.grade([long], tmp_path, isolate=False)
+    rows = rows_of(tmp_path / "written.csv")
+    rows["ada"]["points"] = "3"
+    write_rows(tmp_path / "written.csv", rows.values())
+    assert grading.grade([long], tmp_path, isolate=False)[0].total() == 3
+
+
+ROW = {"student": "ada", "exercise": "own_verdict", "most": "5", "points": "", "comment": "", "answer": ""}
+
+
 @pytest.mark.parametrize("points", ["7", "-1", "many", "nan"])
 def test_impossible_points_name_the_line(points, tmp_path):
-    row = dict.fromkeys(grading.ANSWER, "") | {"student": "ada", "exercise": "own_verdict", "most": "5"}
-    grading._write_csv(tmp_path / "written.csv", grading.ANSWER, [row | {"points": points}])
-    with pytest.raises(CourseworkError, match=r"written.csv:2: ada: points are a number from 0 to 5"):
-        grading.grade([], tmp_path)
+    write_rows(tmp_path / "written.csv", [ROW | {"points": points}])
+    with pytest.raises(CourseworkError, match=r"written.csv:2: ada: points must be a number from 0 to 5"):
+        grading.grade([], tmp_path, isolate=False)
 
 
-def test_what_was_graded_is_not_graded_again(graded, monkeypatch):
+HEADER = b"student,exercise,most,points,comment,answer\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "written.csv:1: the columns must be student, exercise"),
+        (HEADER.replace(b",", b";"), "written.csv:1: .* separated by commas"),
+        (HEADER + b"ada,own_verdict,5,4\r\n", "written.csv:2: the row must have 6 columns"),
+        (HEADER + b"ada,own_verdict,5,4,good,yes,no\r\n", "written.csv:2: the row must have 6 columns"),
+        (HEADER + b'ada,own_verdict,5,4,good,"half an ans', "written.csv cannot be read .*save it as CSV"),
+        (HEADER + b"ada,own_verdict,5,4,\xff,yes\r\n", "written.csv cannot be read .*in UTF-8"),
+    ],
+)
+def test_a_damaged_table_of_answers_is_named_and_not_replaced(content, message, tmp_path):
+    (tmp_path / "written.csv").write_bytes(content)
+    with pytest.raises(CourseworkError, match=message):
+        grading.grade([], tmp_path, isolate=False)
+    assert (tmp_path / "written.csv").read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["grades.csv", "written.csv"])
+def test_an_interrupted_table_stays_as_it_was(name, tmp_path, monkeypatch):
+    grading.grade([Submission("emil", 0)], tmp_path, isolate=False)
+    before = (tmp_path / name).read_bytes()
+    replace = exercises.os.replace
+
+    def interrupted(source, target):
+        if target.name == name:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(exercises.os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        grading.grade([Submission("emil", 0), Submission("fay", 0)], tmp_path, isolate=False)
+    assert b"emil" in before and (tmp_path / name).read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.fixture
+def graded_again(monkeypatch):
+    """The students whose functions are graded, not read from results/, while the test runs; all get 0."""
+    students = []
+
+    def grade_exercise(exercise, submission, isolation, limits):
+        students.append(submission.student)
+        return {point.name: grading.Outcome(0, "graded again") for point in exercise.points}
+
+    monkeypatch.setattr(grading, "grade_exercise", grade_exercise)
+    return students
+
+
+def test_what_was_graded_is_not_graded_again(graded, graded_again, tmp_path):
     folder, submissions, _ = graded
-    seen = []
-    monkeypatch.setattr(
-        grading, "graded", lambda task, one, *rest: seen.append((one.student, task.name)) or {}
-    )
+    (tmp_path / "results").mkdir()
+    for file in (folder / "results").iterdir():
+        (tmp_path / "results" / file.name).write_bytes(file.read_bytes())
     other = solved("ben", token_masking="def token_masking(): pass")
-    with pytest.raises(KeyError):  # the table lacks what was not graded here
-        grading.grade([submissions[0], other], folder)
-    assert {student for student, _ in seen} == {"ben"}
+    grades = grading.grade([submissions[0], other], tmp_path)
+    assert set(graded_again) == {"ben"}
+    assert [grade.total() for grade in grades] == [25, 0]
 
 
-def test_without_bubblewrap_it_refuses_and_names_the_way_out(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(IsolationError, match="apt install bubblewrap.*--no-isolation"):
-        grading.grade([], tmp_path)
-    broken = tmp_path / "bwrap"
-    broken.write_text("#!/bin/sh\necho 'no namespaces for you' >&2; exit 1\n")
-    broken.chmod(0o755)
-    with pytest.raises(IsolationError, match="does not work here: no namespaces for you"):
-        grading.grade([], tmp_path)
-    assert grading.grade([], tmp_path, isolate=False) == []
+def damaged_results(text):
+    """Every way in which a file with results can be wrong."""
+    content = json.loads(text)
+    (point, *_), key = content["outcomes"], content["key"]
+    yield text[: len(text) // 2]
+    yield ""
+    yield "[]"
+    yield "[" * 100_000
+    yield json.dumps({"key": key})
+    yield json.dumps({"key": key, "outcomes": []})
+    yield json.dumps({"key": key, "outcomes": {}})
+    for outcome in (None, [1], ["1", "", False], [100, "", False], [1, None, False]):
+        yield json.dumps({"key": key, "outcomes": content["outcomes"] | {point: outcome}})
 
 
-def test_a_function_may_use_what_its_notebook_imports_but_not_helpers():
-    source = "def f(x):\n    return Counter(x).most_common(1), np.sqrt(4.0), scoring"
-    assert exercises.imports("06_f1_by_entity_length", source, ours=False).splitlines() == [
-        "from collections import Counter",
-        "import numpy as np",
-    ]
-    assert "scoring" in exercises.imports("06_f1_by_entity_length", source, ours=True)
-    assert exercises.imports("06_f1_by_entity_length", "def broken(", ours=False) == ""
+def test_damaged_results_are_made_again(graded, graded_again, tmp_path):
+    folder, submissions, _ = graded
+    text = (folder / "results" / "ada.json").read_text()
+    (tmp_path / "results").mkdir()
+    for number, damaged in enumerate(damaged_results(text), start=1):
+        (tmp_path / "results" / "ada.json").write_text(damaged)
+        (grade,) = grading.grade([submissions[0]], tmp_path)
+        assert grade.total() == 0 and len(graded_again) == number * len(AUTOMATIC), damaged[:80]
+        assert json.loads((tmp_path / "results" / "ada.json").read_text())["key"] == json.loads(text)["key"]
 
 
-# --- the process that the student's code runs in ---
-
-SOURCE = """
-import random
-def all_kinds(numbers, rng):
-    numbers.append(rng.random())
-    return {(1, "a"): {2, 3}}, [None, 1.5, float("inf")], range(3), (x for x in "ab")
-def array():
-    import numpy
-    return numpy.eye(2), numpy.float64(2)
-def none(): pass
-def unsolved(): raise NotImplementedError
-def broken(): return missing
-def strange(): return object()
-def deep():
-    nested = []
-    for _ in range(100_000): nested = [nested]
-    return nested
-def leave(): raise SystemExit
-def reads(): return __import__("os").listdir("/")
-"""
+def test_where_python_ignores_assertions_nobody_is_graded(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from helpers.coursework import grading\n"
+        "grading.grade([], Path(sys.argv[1]), isolate=False)"
+    )
+    command = [sys.executable, "-O", "-c", script, str(tmp_path)]
+    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True)
+    assert "CourseworkError: Python ignores the assertions" in done.stderr and "without -O" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("isolated", [True, False])
-def test_data_goes_in_and_out_and_nothing_else(isolated):
-    import random
-
-    with Worker([SOURCE], bubblewrap() if isolated else [], Limits()) as worker:
-        rng, numbers = random.Random(1), [1]
-        mapping, items, *more = worker.function("all_kinds")(numbers, rng)
-        assert mapping == {(1, "a"): {2, 3}} and items == [None, 1.5, float("inf")]
-        assert more == [[0, 1, 2], ["a", "b"]]
-        expected = random.Random(1)
-        assert numbers == [1, expected.random()], "a list that is changed in place comes back changed"
-        assert rng.random() == expected.random(), "and a generator goes on where the function left it"
-        assert worker.function("array")() == ([[1.0, 0.0], [0.0, 1.0]], 2.0)
-        assert "object of type object" in repr(worker.function("strange")())
-        for name, said in (
-            ("none", "is `return` missing"),
-            ("broken", "NameError in line 11 of the cell.*must define or import"),
-            ("leave", "SystemExit"),
-            ("missing", "there is no function missing"),
-        ):
-            with pytest.raises(StudentError, match=said):
-                worker.function(name)()
-        with pytest.raises(UnsolvedError):
-            worker.function("unsolved")()
-        if isolated:
-            assert set(worker.function("reads")()).isdisjoint(
-                {"work", "home", "root/.ssh", "var", "etc/passwd"}
-            )
-        with pytest.raises(StudentError):
-            worker.function("deep")()
-
-
-def test_a_file_that_is_no_python_is_the_students_error():
-    with pytest.raises(StudentError, match="SyntaxError"), Worker(["def f(:"], [], Limits()):
-        pass
+def test_isolation_is_tried_before_anything_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    with pytest.raises(IsolationError):
+        grading.grade([solved()], tmp_path)
+    assert not (tmp_path / "results").exists()
 
 
 # --- the command line ---
 
 
-def test_release_check_and_grade_from_the_command_line(tmp_path, capsys):
+def test_release_check_and_grade_from_the_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(colab, "address", lambda: ("https://github.com/ada/token-or-span", "main"))
     roster, handout, inbox = tmp_path / "students.csv", tmp_path / "handout", tmp_path / "inbox"
     roster.write_text("student,email\nada,a@example.org\nben,b@example.org\n")
     assert main(["coursework", "release", "--students", str(roster), "--release", str(handout)]) == 0
@@ -232,10 +267,3 @@ def test_release_check_and_grade_from_the_command_line(tmp_path, capsys):
     assert main(["coursework", "grade", str(tmp_path / "nowhere"), "--release", str(handout)]) == 2
     assert "is not a folder" in capsys.readouterr().err
     assert json.loads((handout / "record.json").read_text())["roster"][0]["student"] == "ada"
-
-
-def test_isolation_is_tried_before_anything_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
-    with pytest.raises(IsolationError):
-        grading.grade([solved()], tmp_path)
-    assert not (tmp_path / "results").exists()

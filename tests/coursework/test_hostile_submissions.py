@@ -1,4 +1,4 @@
-"""No submission that means harm gets a point or reaches anything in isolation. Without it, some do."""
+"""No malicious submission gets a point or reaches anything in isolation. Without isolation, some do."""
 
 import pytest
 
@@ -25,8 +25,8 @@ WITHOUT_ISOLATION = {
 def test_isolated_it_scores_nothing_and_touches_nothing(name):
     harm = attack(name, isolate=True)
     assert (harm.scored, harm.touched) == (0, [])
-    assert 0 < len(harm.said) <= 500
-    harm.said.encode("utf-8")  # or no page could be written, for anybody
+    assert 0 < len(harm.message) <= 500
+    harm.message.encode("utf-8")  # or no page could be written, for anybody
 
 
 @pytest.mark.slow
@@ -42,13 +42,13 @@ def test_without_isolation_it_reaches_what_the_guide_says(name):
 
 
 def test_a_submission_beside_hostile_ones_gets_its_points(tmp_path):
-    solved = {task.name: task.source for task in exercises.all_exercises()}
+    solved = {exercise.name: exercise.source for exercise in exercises.all_exercises()}
     hang = {"token_masking": ATTACKS["loops forever"]}
     crash = {"token_masking": ATTACKS["ends Python as if all were well"]}
     submissions = [
         collecting.Submission(name, 0, {}, answers)
         for name, answers in (("eve", hang), ("ada", solved), ("mallory", crash), ("zoe", solved))
     ]
-    grades = grading.grade(submissions, tmp_path, limits=Limits(seconds=2))
-    assert [one.total() for one in grades] == [0, 25, 0, 25]
-    assert "not tried" in grades[0].outcomes["token_masking_3"].said
+    grades = grading.grade(submissions, tmp_path, limits=Limits(seconds=5))
+    assert [grade.total() for grade in grades] == [0, 25, 0, 25]
+    assert "not tried" in grades[0].outcomes["token_masking_3"].message

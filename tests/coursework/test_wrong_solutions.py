@@ -5,7 +5,7 @@ import re
 import pytest
 
 from helpers.coursework import exercises
-from tests.coursework.wrong_solutions import SOLUTIONS, expected, lost
+from tests.coursework.wrong_solutions import ALL, SOLUTIONS, expected, lost
 
 SAMPLE = (  # run by make test; the others are slow together
     "more than three",
@@ -36,13 +36,14 @@ def test_the_list():
     assert set(SAMPLE) <= set(names)
     wrong = [solution for solution in SOLUTIONS if solution.loses]
     assert len(wrong) >= 80
-    graded = {task.name for task in exercises.all_exercises() if not task.written}
+    graded = {exercise.name for exercise in exercises.all_exercises() if not exercise.written}
     assert {solution.exercise for solution in wrong} == graded
-    assert {one.exercise for one in SOLUTIONS if one.name in SAMPLE} == graded
+    assert {solution.exercise for solution in SOLUTIONS if solution.name in SAMPLE} == graded
 
 
 def test_every_point_is_lost_by_a_wrong_algorithm():
     """Not only by code that does not run at all."""
-    for task in exercises.all_exercises():
-        taken = {n for one in SOLUTIONS if one.exercise == task.name for n in one.loses if n != "every point"}
-        assert task.written or taken == set(range(1, len(task.points) + 1)), task.name
+    for exercise in exercises.all_exercises():
+        wrong = [solution for solution in SOLUTIONS if solution.exercise == exercise.name]
+        taken = {point for solution in wrong for point in solution.loses if point != ALL}
+        assert exercise.written or taken == set(range(1, len(exercise.points) + 1)), exercise.name

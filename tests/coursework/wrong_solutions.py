@@ -4,7 +4,7 @@
     python -m tests.coursework.wrong_solutions budget labels   those with one of these words in their name
 
 `loses` was decided by reading the exercise's text: the points whose property the mistake breaks, each with a
-piece (a regular expression) of the message that names the mistake. `tests/test_wrong_solutions.py` holds the
+piece (a regular expression) of the message that names the mistake. `test_wrong_solutions.py` holds the
 hidden checks to it.
 """
 
@@ -2564,7 +2564,7 @@ def f1_in_buckets(gold, predicted, edges):
 
 def exercise(name: str) -> exercises.Exercise:
     """The graded exercise of this name."""
-    return next(task for task in exercises.all_exercises() if task.name == name)
+    return next(found for found in exercises.all_exercises() if found.name == name)
 
 
 def expected(solution: Solution) -> dict[int, str]:
@@ -2576,33 +2576,34 @@ def expected(solution: Solution) -> dict[int, str]:
 
 def lost(solution: Solution) -> dict[int, str]:
     """Number of each point that the solution does lose -> the message for the student."""
-    task = exercise(solution.exercise)
     limits = Limits(seconds=solution.seconds)
     found = {}
-    for number, point in enumerate(task.points, start=1):
-        # No wall: these solutions are harmless, and the tests should run where bubblewrap does not.
-        outcome = grading.check(task, point, solution.source, solution.seed, [], limits)
+    for number, point in enumerate(exercise(solution.exercise).points, start=1):
+        # No isolation: these solutions are harmless, and the tests should run where bubblewrap does not.
+        outcome = grading.grade_point(
+            exercise(solution.exercise), point, solution.source, solution.seed, [], limits
+        )
         if outcome.earned != point.points:
-            found[number] = outcome.said
+            found[number] = outcome.message
     return found
 
 
 def table(solutions: list[Solution]) -> str:
     """What each solution should lose, what it scored, and its first message, as Markdown."""
     lines = ["| solution | exercise | what is wrong | loses | scored | first message | |", "|" + " --- |" * 7]
-    for one in solutions:
-        wanted, found = expected(one), lost(one)
-        points = len(exercise(one.exercise).points)
-        said = all(re.search(wanted[number], found[number]) for number in wanted if number in found)
-        note = "" if set(found) == set(wanted) and said else f"**lost {sorted(found)}**"
+    for solution in solutions:
+        wanted, found = expected(solution), lost(solution)
+        points = len(exercise(solution.exercise).points)
+        named = all(re.search(wanted[number], found[number]) for number in wanted if number in found)
+        note = "" if set(found) == set(wanted) and named else f"**lost {sorted(found)}**"
         cells = (
-            one.name,
-            one.exercise,
-            one.mistake or "nothing",
+            solution.name,
+            solution.exercise,
+            solution.mistake or "nothing",
             ", ".join(map(str, wanted)) or "none",
             f"{points - len(found)} of {points}",
             next(iter(found.values()), "").replace("|", "\\|"),
-            note or ("" if said else "**message**"),
+            note or ("" if named else "**message**"),
         )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -2610,4 +2611,4 @@ def table(solutions: list[Solution]) -> str:
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    print(table([one for one in SOLUTIONS if not words or any(word in one.name for word in words)]))
+    print(table([found for found in SOLUTIONS if not words or any(word in found.name for word in words)]))
