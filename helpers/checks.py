@@ -1,11 +1,10 @@
-"""Self-checks for the exercises: what a learner's function must do, and the mistake a wrong one hints at.
+"""Self-checks for the exercises: what a learner's function must do, and the mistake behind a wrong answer.
 
-An exercise cell ends in ``checks.check("run_lengths", run_lengths)``. It prints "passed", "not solved yet"
-or "not yet:" and the likely mistake, and never stops the notebook.
+An exercise cell ends in `checks.check("mentions", mentions_of)`. It prints "passed", "not solved yet", or
+"not yet:" and the likely mistake, and never stops the notebook.
 
-A check is an ordinary function that takes the learner's function and raises ``AssertionError`` with the
-message to show. ``@exercise("name")`` puts it on the list, so it can also be called directly: by the
-tests of this project, or by whoever grades the exercises.
+Each check is an ordinary function that takes the learner's function and raises AssertionError with the
+message to show. `@exercise("name")` registers it in `CHECKS`, where tests and graders can also find it.
 """
 
 import random
@@ -16,11 +15,16 @@ CHECKS: dict[str, Callable[[Callable], None]] = {}
 
 
 def exercise(name: str) -> Callable:
-    """Put the decorated check on the list under the name that the exercise cell uses."""
+    """Register the decorated function as the check of an exercise.
 
-    def register(
-        check_function: Callable[[Callable], None],
-    ) -> Callable[[Callable], None]:
+    Args:
+        name: The name that the exercise cell uses.
+
+    Returns:
+        A decorator that returns the function as it is.
+    """
+
+    def register(check_function: Callable[[Callable], None]) -> Callable[[Callable], None]:
         CHECKS[name] = check_function
         return check_function
 
@@ -28,12 +32,27 @@ def exercise(name: str) -> Callable:
 
 
 def check(name: str, function: Callable) -> bool:
-    """Check a learner's ``function`` for the exercise ``name``, print the outcome, return whether it passed.
+    """Check a learner's function and print the outcome.
 
-    A function that raises NotImplementedError or returns None counts as "not solved yet". Any other
-    exception is reported as the learner's, with its type and message. Raises KeyError if there is no such
-    exercise.
+    A function that raises NotImplementedError or returns None counts as "not solved yet". Any other exception
+    is reported as the learner's, with its type and message.
+
+    Args:
+        name: The name of the exercise.
+        function: The learner's function.
+
+    Returns:
+        Whether it passed.
+
+    Raises:
+        KeyError: There is no such exercise.
+        RuntimeError: Python runs without assert statements, so every answer would pass.
     """
+    if not __debug__:
+        raise RuntimeError(
+            "the checks are assert statements, which Python skips here: "
+            "start it without -O and without PYTHONOPTIMIZE"
+        )
     if name not in CHECKS:
         raise KeyError(f"no exercise is called {name!r}; there are: {', '.join(sorted(CHECKS))}")
     try:
@@ -51,7 +70,7 @@ def check(name: str, function: Callable) -> bool:
 
 
 def _insist_on_a_result(function: Callable) -> Callable:
-    """The same function, except that a result of None (an empty body, no return) means "not solved yet"."""
+    """Wrap a function so that a result of None (an empty body, no return) means "not solved yet"."""
 
     def call(*arguments, **keywords):
         result = function(*arguments, **keywords)
@@ -70,22 +89,26 @@ def _mentions(mentions: Callable) -> None:
     words = ["Anna", "Berg", "met", "Orel", "in", "New", "Torven"]
     tags = ["B-PER", "I-PER", "O", "B-PER", "O", "B-LOC", "I-LOC"]
     expected = [("PER", "Anna Berg"), ("PER", "Orel"), ("LOC", "New Torven")]
-    found = list(mentions(words, tags))
-    assert found, "the list is empty; start a mention at every tag that begins with B-"
-    assert all(len(mention) == 2 for mention in found), (
+    result = list(mentions(words, tags))
+    assert result, "the list is empty; start a mention at every tag that begins with B-"
+    assert all(len(mention) == 2 for mention in result), (
         'each mention is a pair (type, text), such as ("PER", "Anna Berg")'
     )
-    assert not any(kind[:2] in ("B-", "I-") for kind, _ in found), "the type is the tag without its B- or I-"
-    texts = [text for _, text in found]
-    assert "Anna" not in texts, "a word tagged I- belongs to the mention before it: a mention can have words"
+    assert not any(entity_type[:2] in ("B-", "I-") for entity_type, _ in result), (
+        "the type is the tag without its B- or I-"
+    )
+    texts = [text for _, text in result]
+    assert "Anna" not in texts, (
+        "a word tagged I- belongs to the mention before it: a mention can have several words"
+    )
     assert not any("met" in text or " in" in text for text in texts), (
-        "a word tagged O is in a mention; does O close the mention that is open?"
+        "a word tagged O is in a mention; does O close the open mention?"
     )
     assert "New Torven" in texts, (
         "the mention at the end of the sentence is lost; is it added after the loop?"
     )
-    assert "Orel" in texts, "a mention of one word is lost; B- alone is a whole mention"
-    assert found == expected, f"expected {expected}, got {found}"
+    assert "Orel" in texts, "a mention of one word is lost; a single B- is a complete mention"
+    assert result == expected, f"expected {expected}, got {result}"
     neighbours = list(mentions(["Kalmar", "Torven"], ["B-LOC", "B-LOC"]))
     assert neighbours == [("LOC", "Kalmar"), ("LOC", "Torven")], (
         "two mentions side by side were merged; B- always starts a new one"
@@ -96,7 +119,7 @@ def _mentions(mentions: Callable) -> None:
 @exercise("length_shares")
 def _length_shares(length_shares: Callable) -> None:
     shares = length_shares([1, 1, 1, 2, 2, 3, 5, 7])
-    assert isinstance(shares, dict), "return a dictionary from length to per cent"
+    assert isinstance(shares, dict), "return a dictionary from length to percentage"
     assert not any(isinstance(key, int) for key in shares), (
         'the keys are strings: "1", "2", "3", "4" and "5+"'
     )
@@ -105,8 +128,8 @@ def _length_shares(length_shares: Callable) -> None:
         f'the keys are "1", "2", "3", "4" and "5+", not {sorted(shares)}'
     )
     total = sum(shares.values())
-    assert not isclose(total, 1), "these are fractions; multiply by 100 for per cent"
-    assert not isclose(shares["5+"], 12.5), '"5+" holds five words and more, not five alone'
+    assert not isclose(total, 1), "these are fractions; multiply by 100 for percentages"
+    assert not isclose(shares["5+"], 12.5), '"5+" holds mentions of five words and more, not of exactly five'
     assert isclose(total, 100), f"the shares add up to {total:g}, not 100; divide by the number of mentions"
     expected = {"1": 37.5, "2": 25.0, "3": 12.5, "4": 0.0, "5+": 25.0}
     assert all(isclose(shares[key], expected[key]) for key in expected), f"expected {expected}, got {shares}"
@@ -118,9 +141,9 @@ def _length_shares(length_shares: Callable) -> None:
 @exercise("labels")
 def _labels(labels: Callable) -> None:
     input_ids, hidden = [2, 17, 9, 30, 3], [False, True, False, True, False]
-    kept = list(input_ids)
+    original = list(input_ids)
     result = list(labels(input_ids, hidden))
-    assert input_ids == kept, "input_ids was changed; make a new list"
+    assert input_ids == original, "input_ids was changed; make a new list"
     assert len(result) == len(input_ids), "one label per token, hidden or not"
     assert result != input_ids, (
         "every token has a label, so the model is also scored where it sees the answer"
@@ -128,7 +151,7 @@ def _labels(labels: Callable) -> None:
     assert result != [2, -100, 9, -100, 3], (
         "the wrong way round: the hidden tokens keep their ids, the others get -100"
     )
-    assert result != [0, 17, 0, 30, 0], "0 is the id of [PAD]; the label that the loss leaves out is -100"
+    assert result != [0, 17, 0, 30, 0], "0 is the id of [PAD]; the label that the loss ignores is -100"
     assert result != [-100, 1, -100, 1, -100], "the label is the id of the hidden token, not a 1"
     assert result == [-100, 17, -100, 30, -100], f"expected [-100, 17, -100, 30, -100], got {result}"
 
@@ -138,10 +161,12 @@ def _empty_rows(empty_rows: Callable) -> None:
     rate, result = 0.15, empty_rows(10, 0.15)
     assert not isclose(result, 1 - (1 - rate) ** 10), "this is the probability of at least one label"
     assert not isclose(result, rate**10), "this is the probability that all tokens are hidden"
-    assert not isclose(result, 1 - rate * 10), "subtracting works for one token; for several, multiply"
+    assert not isclose(result, 1 - rate * 10), (
+        "subtracting works for one token; for several, multiply the probabilities"
+    )
     assert not isclose(result, 1 - rate**10), "this is the probability that not all tokens are hidden"
     assert isclose(result, (1 - rate) ** 10), f"for 10 tokens at 15% expected 0.1969, got {result:.4f}"
-    assert isclose(empty_rows(3, 0.5), 0.125), "right at 15%, wrong at 50%: is the rate an argument?"
+    assert isclose(empty_rows(3, 0.5), 0.125), "right at 15%, wrong at 50%: use the rate that is passed in"
 
 
 @exercise("corrupt")
@@ -152,13 +177,13 @@ def _corrupt(corrupt: Callable) -> None:
     mix = (0.6, 0.3, 0.1)
     seen = list(corrupt(input_ids, hidden, mix, mask, ordinary, random.Random(0)))
     assert input_ids == [7] * len(hidden), "input_ids was changed; work on a copy, list(input_ids)"
-    assert len(seen) == len(hidden), "one token comes out for each that goes in"
+    assert len(seen) == len(hidden), "return one token for each token of input_ids"
     assert all(token == 7 for token, chosen in zip(seen, hidden, strict=True) if not chosen), (
         "a token that was not chosen was changed; look at hidden[position] first"
     )
     chosen = [token for token, is_hidden in zip(seen, hidden, strict=True) if is_hidden]
     assert all(token == mask or token >= 5 for token in chosen), (
-        "a replacement is a special token; draw from ordinary"
+        "a token was replaced by a special token; draw from ordinary"
     )
     masked = chosen.count(mask) / len(chosen)
     kept = chosen.count(7) / len(chosen)
@@ -167,16 +192,16 @@ def _corrupt(corrupt: Callable) -> None:
         "all hidden tokens of the row share one fate; draw once for each token"
     )
     assert abs(masked - mix[0]) < 0.02, (
-        f"{masked:.0%} show [MASK], not {mix[0]:.0%}; is the mix an argument, or 80/10/10 written in?"
+        f"{masked:.0%} show [MASK], not {mix[0]:.0%}; do you use mix, or a fixed 80/10/10?"
     )
     assert abs(replaced - (1 - mix[0]) * mix[1]) > 0.02, (
         f"{replaced:.0%} replaced instead of {mix[1]:.0%}: a second random number was drawn. "
         "Draw one number per token and compare it with 0.6 and with 0.6 + 0.3"
     )
-    assert abs(replaced - mix[1]) < 0.02, f"{replaced:.0%} were replaced, {mix[1]:.0%} were asked for"
+    assert abs(replaced - mix[1]) < 0.02, f"{replaced:.0%} were replaced, not {mix[1]:.0%}"
     again = list(corrupt(input_ids, hidden, mix, mask, ordinary, random.Random(0)))
     assert again == seen, (
-        "the same seed gave another result; use the generator that is handed in, not `random`"
+        "the same seed gave a different result; use the generator that is passed in, not `random`"
     )
 
 
@@ -186,13 +211,15 @@ def _corrupt(corrupt: Callable) -> None:
 @exercise("mean_span_length")
 def _mean_span_length(mean_span_length: Callable) -> None:
     result = mean_span_length(0.2, 10)
-    assert not isclose(result, 5, abs_tol=0.02), "1/p is the mean without a longest span; cut off at 10"
+    assert not isclose(result, 5, abs_tol=0.02), "1/p is the mean of all lengths; here they are cut off at 10"
     assert not isclose(result, 4.463, abs_tol=0.005), (
         "the lengths above 10 were piled up at 10 (clipped); leave them out and divide by what is left"
     )
     assert not isclose(result, 3.389, abs_tol=0.005), "the weights do not add up to 1; divide by their sum"
     assert not isclose(result, 2.797, abs_tol=0.005), "lengths start at 1, not at 0"
-    assert not isclose(result, 5.5, abs_tol=0.005), "all lengths weigh the same; weigh them with p(1-p)^(l-1)"
+    assert not isclose(result, 5.5, abs_tol=0.005), (
+        "all lengths have the same weight; give length l the weight p(1-p)^(l-1)"
+    )
     assert isclose(result, 3.79710, abs_tol=1e-4), (
         f"expected 3.797 for p = 0.2 and at most 10 words, got {result:.3f}"
     )
@@ -205,20 +232,22 @@ def _mean_span_length(mean_span_length: Callable) -> None:
 def _half_hidden(half_hidden: Callable) -> None:
     result = half_hidden(60, 9, 3)  # all hidden: 0.0025, none: 0.6086
     assert not isclose(result, 0.391408, rel_tol=1e-4), (
-        "this is the probability that at least one is hidden; when all are hidden, none is left to guess from"
+        "this is the probability that at least one is hidden; if all are, nothing is left to guess from"
     )
     assert not isclose(result, 0.997545, rel_tol=1e-4), (
-        "this counts names of which nothing is hidden as half hidden; take them away too"
+        "this counts names in which nothing is hidden as half hidden; subtract them too"
     )
     assert not isclose(result, 1 - 0.85**3 - 0.15**3, rel_tol=1e-4), (
-        "the budget is drawn without putting back: after a first hidden token, 8 of 59 are left"
+        "the hidden tokens are drawn without replacement: after the first, 8 of the other 59 are hidden"
     )
     assert not isclose(result, 0.611047, rel_tol=1e-4), "this is the opposite: all hidden, or none"
-    assert not isclose(result, 0.335331, rel_tol=1e-3), "this is exactly one token; two of three counts too"
+    assert not isclose(result, 0.335331, rel_tol=1e-3), (
+        "this is the probability of exactly one hidden token; two of three count too"
+    )
     assert isclose(result, 0.388953, rel_tol=1e-4), f"half_hidden(60, 9, 3) is 0.3890, not {result:.4f}"
     assert isclose(half_hidden(60, 9, 1), 0, abs_tol=1e-9), "a name of one token cannot be half hidden"
     assert isclose(half_hidden(10, 2, 3), 8 / 15, rel_tol=1e-6), (
-        "wrong where the name is longer than the budget: three tokens cannot be hidden by a budget of two"
+        "wrong where the name is longer than the budget: a budget of two cannot hide three tokens"
     )
 
 
@@ -229,15 +258,15 @@ def _cut_words(cut_words: Callable) -> None:
     hidden = [False] + [True] * 6 + [False] * 5
     result = cut_words(word_ids, hidden)
     assert result != 3, "this counts the words with a hidden token; words that are wholly hidden are not cut"
-    assert result not in (4, 5), "this counts the words with a token that shows; was any of them touched?"
+    assert result not in (4, 5), (
+        "this counts the words with a visible token, even those that masking never touched"
+    )
     assert result != 6, "this counts hidden tokens; count words"
-    assert result != 2, "this counts tokens of the cut word, or the words that are wholly hidden"
+    assert result != 2, "this counts the tokens of the cut word, or the words that are wholly hidden"
     assert result == 1, f"one word is cut (number 2: two of its three tokens are hidden), got {result}"
     assert cut_words(word_ids, [False] * 12) == 0, "nothing is hidden, so nothing is cut"
     last_hidden = [position in (3, 7) for position in range(12)]
-    assert cut_words(word_ids, last_hidden) == 2, (
-        "a word is cut too when its first token is the one that shows"
-    )
+    assert cut_words(word_ids, last_hidden) == 2, "a word is also cut if its first token is the visible one"
 
 
 # ---------------------------------------------------------------- notebook 04
@@ -252,9 +281,9 @@ def _encoder_parameters(encoder_parameters: Callable) -> None:
         "each LayerNorm has a scale and a shift, and there are two of them": 2 * width,
         "the biases are missing: each of the six matrices has one": 9 * width,
         "the biases and the LayerNorms are missing": 13 * width,
-        "the bias of the step from width to 4 * width has 4 * width numbers, not width": 3 * width,
-        "the feed-forward part has two matrices, there and back": 4 * width * width + width,
-        "attention has four matrices: after query, key and value comes output": width * width + width,
+        "the bias of the layer from width to 4 * width has 4 * width numbers, not width": 3 * width,
+        "the feed-forward part has two matrices: to 4 * width, and back": 4 * width * width + width,
+        "attention has four matrices: query, key, value and output": width * width + width,
     }
     for mistake, lacking in wrong.items():
         assert result != expected - lacking, mistake
@@ -268,11 +297,13 @@ def _rate_factor(rate_factor: Callable) -> None:
     steps, warm_up, cooling = 100, 10, 20
     factors = [rate_factor(step, steps, warm_up, cooling) for step in range(steps)]
     assert factors[0] != 0, "the rate is 0 at step 0, so the first batch teaches nothing; count from step + 1"
-    assert max(factors) <= 1, "the factor exceeds 1; the smallest of the two lines and 1 is wanted"
-    assert isclose(factors[0], 0.1), f"with 10 steps of warm-up, step 0 has 0.1, got {factors[0]:g}"
-    assert isclose(factors[9], 1), f"the last step of the warm-up, step 9, has 1, got {factors[9]:g}"
+    assert max(factors) <= 1, "the factor exceeds 1; take the smallest of the two lines and 1"
+    assert isclose(factors[0], 0.1), (
+        f"with 10 steps of warm-up, the factor at step 0 is 0.1, got {factors[0]:g}"
+    )
+    assert isclose(factors[9], 1), f"at the last step of the warm-up, step 9, it is 1, got {factors[9]:g}"
     assert isclose(factors[50], 1), (
-        f"half-way the factor is {factors[50]:g}; it is constant between warm-up and cooling"
+        f"half-way the factor is {factors[50]:g}; it should be 1, and constant between warm-up and cooling"
     )
     assert not isclose(factors[99], 1), (
         "the rate never falls; from which step on is (steps - step) / cooling below 1?"
@@ -292,9 +323,9 @@ def _tags_of_words(tags_of_words: Callable) -> None:
     word_ids = [None, 0, 0, 1, 2, None]
     pieces = ["B-ORG", "B-LOC", "I-LOC", "O", "B-PER", "O"]
     result = list(tags_of_words(pieces, word_ids))
-    assert result != pieces, "one tag for each piece came back; there are three words"
-    assert result != pieces[1:-1], "a word of two pieces has two tags; later pieces of a word do not count"
-    assert len(result) <= 3, "the tags of [CLS] or [SEP] are among them; their word number is None"
+    assert result != pieces, "you returned one tag for each piece, but there are three words"
+    assert result != pieces[1:-1], "a word of two pieces got two tags; only its first piece counts"
+    assert len(result) <= 3, "the result includes the tag of [CLS] or [SEP]; their word number is None"
     assert result != ["I-LOC", "O", "B-PER"], (
         "this is the tag of each word's last piece; the first one counts"
     )
@@ -315,9 +346,9 @@ def _repair(repair: Callable) -> None:
 
     given = ["O", "I-PER"]
     repair(given)
-    assert given == ["O", "I-PER"], "the list that was handed in was changed; make a new one"
+    assert given == ["O", "I-PER"], "the list that was passed in was changed; make a new one"
     assert repaired("O", "I-PER", "O") != ["O", "O", "O"], (
-        "the orphan was thrown away; it becomes the beginning of a mention"
+        "the orphan was thrown away; it should become the beginning of a mention"
     )
     assert repaired("O", "I-PER", "O") == ["O", "B-PER", "O"], "an I- after O becomes B- of the same type"
     assert repaired("B-PER", "I-PER") == ["B-PER", "I-PER"], "an I- that continues a B- stays as it is"
@@ -352,7 +383,7 @@ def _f1_of_replicate(f1_of_replicate: Callable) -> None:
     )
     assert not isclose(two, 120), "this is the sum over the subsets, not the mean"
     assert not isclose(two, 80) and not isclose(two, 40), "one subset was left out; take the mean over all"
-    assert isclose(two, 60), f"two subsets with F1 of 80 and 40 make 60, got {two:g}"
+    assert isclose(two, 60), f"the mean of 80 and 40, the F1 of two subsets, is 60, got {two:g}"
 
 
 @exercise("paired_interval")
@@ -362,20 +393,20 @@ def _paired_interval(paired_interval: Callable) -> None:
     mean, half = (low + high) / 2, (high - low) / 2
     deviation, t = 1.707825, 3.182446  # of the differences (n - 1); Student's t, 97.5%, 3 degrees of freedom
     assert low <= high, "the lower bound comes first: (low, high)"
-    assert not isclose(mean, -2.75, rel_tol=1e-3), "this is token - span; span - token was asked for"
+    assert not isclose(mean, -2.75, rel_tol=1e-3), "this is token - span; compute span - token"
     assert isclose(mean, 2.75, rel_tol=1e-3), f"the middle is the mean difference, 2.75, not {mean:.2f}"
-    root = 2  # of n
+    root = 2  # the square root of n
     wrong = {
         "1.96 is the quantile of the normal distribution; Student's t is wider": 1.959964 * deviation / root,
         "this is a 90% interval: 5% are left on each side, not 2.5%": 2.353363 * deviation / root,
         "the standard deviation is divided by n; with ddof=1 it is divided by n - 1": t * 1.479020 / root,
         "the division by the square root of n is missing": t * deviation,
-        "divided by n in place of its square root": t * deviation / 4,
+        "divided by n instead of its square root": t * deviation / 4,
         "n degrees of freedom; one is spent on the mean, n - 1 are left": 2.776445 * deviation / root,
     }
     for mistake, width in wrong.items():
         assert not isclose(half, width, rel_tol=1e-3), mistake
-    assert half < 10, "far too wide: did you subtract within each replicate, before taking the deviation?"
+    assert half < 10, "far too wide: did you subtract within each replicate before taking the deviation?"
     assert isclose(half, t * deviation / root, rel_tol=1e-3), (
         f"expected 2.75 - 2.72 and 2.75 + 2.72, got {low:.2f} and {high:.2f}"
     )
@@ -389,10 +420,10 @@ def _sentences_needed(sentences_needed: Callable) -> None:
     sizes, scores = [25, 100, 400], [50.0, 70.0, 80.0]
     result = sentences_needed(sizes, scores, 60.0)
     assert not isclose(result, 62.5), (
-        "interpolated on the plain scale; half-way between 25 and 100 on a log scale is 50"
+        "you interpolated on a linear scale; half-way between 25 and 100 on a log scale is 50"
     )
     assert result != 100, "this is the next size that was measured; interpolate between the two neighbours"
-    assert result != 25, "25 sentences reach 50 F1 only; interpolate between the two neighbours"
+    assert result != 25, "25 sentences reach only 50 F1; interpolate between the two neighbours"
     assert min(abs(result - x) for x in (3.912, 1.699, 5.644)) > 0.01, (
         "this is the logarithm of the answer; turn it back into a number of sentences"
     )
@@ -404,9 +435,9 @@ def _sentences_needed(sentences_needed: Callable) -> None:
     assert beyond == float("inf"), (
         f"90 F1 was never reached, so the answer is infinity, not {beyond:g}: do not extrapolate"
     )
-    assert sentences_needed(sizes, scores, 80.0) == 400, "80 F1 was reached, with exactly 400 sentences"
+    assert sentences_needed(sizes, scores, 80.0) == 400, "80 F1 was reached with exactly 400 sentences"
     assert sentences_needed(sizes, scores, 40.0) == 25, (
-        "the smallest size does it already: return it, do not extrapolate"
+        "the smallest size already reaches 40 F1: return it, do not extrapolate"
     )
 
 
@@ -418,7 +449,7 @@ def _no_difference(no_difference: Callable) -> None:
     known = {"supported", "contradicted", "cannot tell"}
     assert verdict((-0.5, 0.6)) in known, f"the verdict is one of {sorted(known)}"
     assert verdict((-3, 4)) != "supported", (
-        "an interval from -3 to 4 holds 0, but also 3: not significant does not mean no difference"
+        "an interval from -3 to 4 contains 0, but also 3: not significant does not mean no difference"
     )
     assert verdict((0.2, 0.8)) != "contradicted", (
         "an interval from 0.2 to 0.8 excludes 0, but no value in it is large enough to matter"
@@ -427,7 +458,7 @@ def _no_difference(no_difference: Callable) -> None:
         "an interval from 0.5 to 3 reaches into the band, so a difference too small to matter is possible"
     )
     assert verdict((-3, -1.2)) == "contradicted", (
-        "an interval from -3 to -1.2 lies outside, on the other side: a loss is a difference, too"
+        "an interval from -3 to -1.2 lies outside, on the other side: a loss is a difference too"
     )
     assert verdict((-0.5, 0.5), (1.5, 3)) == "contradicted", (
         "one interval that lies wholly outside is enough to contradict, even if the others lie inside"
@@ -442,8 +473,8 @@ def _no_difference(no_difference: Callable) -> None:
     assert verdict((-1.5, 1.5), smallest=2) == "supported", "right for ±1, wrong for ±2: use smallest"
 
 
-# ---------------------------------------------------------------- graded exercises: what a student can see
-# The points are given by other checks, which stand in the complete notebooks and not in the students'.
+# ---------------------------------------------------------------- graded exercises: what students see
+# Points come from other checks, which are in the complete notebooks but not in the students'.
 
 
 @exercise("own_numbers")
@@ -453,7 +484,7 @@ def _own_numbers(own_numbers: Callable) -> None:
         'return a dictionary with the keys "mentions" and "long_share"'
     )
     assert isinstance(numbers["mentions"], int), '"mentions" is a whole number'
-    assert 1 < numbers["long_share"] <= 100, '"long_share" is per cent, from 0 to 100'
+    assert 1 < numbers["long_share"] <= 100, '"long_share" is a percentage, from 0 to 100'
 
 
 @exercise("token_masking")
@@ -464,7 +495,7 @@ def _token_masking(token_masking: Callable) -> None:
     seen, labels = map(list, result)
     assert len(seen) == len(labels) == len(row), "both lists are as long as the row"
     assert len([label for label in labels if label != -100]) == 3, (
-        "15% of 20 tokens are 3: so many labels are not -100"
+        "15% of 20 tokens are 3, so three labels differ from -100"
     )
 
 
@@ -504,4 +535,4 @@ def _f1_in_buckets(f1_in_buckets: Callable) -> None:
     scores = f1_in_buckets(gold, predicted, [1, 2, 3])
     assert isinstance(scores, dict), 'return a dictionary from edge, or "all", to F1'
     assert set(scores) == {1, 2, 3, "all"}, f'the keys are 1, 2, 3 and "all", not {list(scores)}'
-    assert isclose(scores[1], 100), f"the one name of one word was found: 100, not {scores[1]}"
+    assert isclose(scores[1], 100), f"the only name of one word was found, so its F1 is 100, not {scores[1]}"

@@ -1,8 +1,8 @@
-"""The figures of the series. They draw from the results table, and beside each one stand its values as text.
+"""The figures of the series, drawn from the results table; other functions return their values as text.
 
 Every arm has its own colour (from the palettes of Okabe and Ito and of Paul Tol, safe for the colour-blind),
-marker and line style, so that the figures can be read in grey. Functions return a figure that is open in
-pyplot: a notebook shows it with `plt.show()`.
+marker and line style, so the figures can be read in grey. Functions return a figure that is open in pyplot: a
+notebook shows it with `plt.show()`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from helpers import scoring
 
 
 class Style(NamedTuple):
-    """How an arm is called and drawn."""
+    """The name of an arm and how it is drawn."""
 
     label: str
     color: str
@@ -58,7 +58,15 @@ LOOK = {
 
 
 def save(figure: Figure, stem: str | Path) -> list[Path]:
-    """Write the figure as `stem`.png (150 dots per inch) and `stem`.svg, close it, and return both paths."""
+    """Write a figure as PNG (150 dots per inch) and SVG, and close it.
+
+    Args:
+        figure: The figure.
+        stem: Path without ending; its folder is made if needed.
+
+    Returns:
+        The paths of the two files.
+    """
     stem = Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
@@ -74,21 +82,29 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
 
 @plt.rc_context(LOOK)
 def levers(table: pd.DataFrame) -> Figure:
-    """Tokens per second after each lever, from top to bottom; levers that were not kept are hatched.
+    """Draw tokens per second after each lever, from top to bottom; levers that were not kept are hatched.
 
     Args:
-        table: a row per lever in the order of trying, with "name", "low", "median" and "high" (tokens per
+        table: A row per lever in the order of trying, with "name", "low", "median" and "high" (tokens per
             second: 10th percentile, median and 90th), and "kept".
+
+    Returns:
+        The figure.
     """
     figure, axes = plt.subplots(figsize=(7.2, 0.8 + 0.36 * len(table)))
     places = -np.arange(len(table))
-    for kept, look in (
-        (True, {"color": "#0072B2"}),
-        (False, {"color": "white", "edgecolor": GREY, "hatch": "///"}),
-    ):
+    looks = {
+        True: {"color": "#0072B2", "label": "kept, on top of those above"},
+        False: {
+            "color": "white",
+            "edgecolor": GREY,
+            "hatch": "///",
+            "label": "tried on top of all that were kept, not kept",
+        },
+    }
+    for kept, look in looks.items():
         rows = (table["kept"] == kept).to_numpy()
-        label = "kept, on top of those above" if kept else "tried on top of all that were kept, not kept"
-        axes.barh(places[rows], table["median"][rows] / 1000, height=0.62, label=label, **look)
+        axes.barh(places[rows], table["median"][rows] / 1000, height=0.62, **look)
     errors = np.array([table["median"] - table["low"], table["high"] - table["median"]]) / 1000
     axes.errorbar(table["median"] / 1000, places, xerr=errors, fmt="none", ecolor="black", capsize=3)
     for place, row in zip(places, table.itertuples(), strict=True):
@@ -115,7 +131,18 @@ def levers(table: pd.DataFrame) -> Figure:
 
 @plt.rc_context(LOOK)
 def f1_by_entity_length(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
-    """F1 against entity length in the core cell of the results table, a line per arm, intervals, support."""
+    """Draw F1 against entity length in the core cell: a line per arm, intervals and support.
+
+    Args:
+        table: The results table.
+        labelled_sentences: Number of labelled sentences in the core cell.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: The table has no such results, or an arm has no style.
+    """
     core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
     summary = scoring.over_replicates(scoring.replicate_f1(core), "f1")
     figure, axes = plt.subplots()
@@ -123,16 +150,28 @@ def f1_by_entity_length(table: pd.DataFrame, labelled_sentences: int = 100) -> F
     places = {name: place for place, name in enumerate(names)}
     arms = _arms(summary)
     for arm, shift in zip(arms, _shifts(len(arms)), strict=True):
-        own = summary[summary["arm"] == arm]
-        for part in (own[own["length"] != "all"], own[own["length"] == "all"]):  # "all" is no further length
-            _draw(axes, arm, part["length"].map(places) + shift, part)
+        rows = summary[summary["arm"] == arm]
+        lengths, overall = rows[rows["length"] != "all"], rows[rows["length"] == "all"]
+        for points in (lengths, overall):  # no line leads from the longest mentions to "all"
+            _draw(axes, arm, points["length"].map(places) + shift, points)
     _f1_axis(axes, summary)
     _title(axes, "F1 by entity length", f"{_core_in_words(core)}\n{_interval_in_words(summary)}")
     return figure
 
 
 def values_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
-    """The values of `f1_by_entity_length` as text: a row per length, a column per arm, and the support."""
+    """Return the values of `f1_by_entity_length` as text.
+
+    Args:
+        table: The results table.
+        labelled_sentences: Number of labelled sentences in the core cell.
+
+    Returns:
+        A row per length, a column per arm, and the support.
+
+    Raises:
+        ValueError: The table has no such results, or an arm has no style.
+    """
     core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
     summary = scoring.over_replicates(scoring.replicate_f1(core), "f1")
     names = _names(summary)
@@ -143,7 +182,18 @@ def values_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.D
 
 @plt.rc_context(LOOK)
 def difference_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
-    """F1 of span minus F1 of token within each replicate, against entity length, with the ±1 F1 zone."""
+    """Draw F1 of span minus F1 of token within each replicate against entity length, with the ±1 F1 zone.
+
+    Args:
+        table: The results table.
+        labelled_sentences: Number of labelled sentences in the core cell.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: The table has no such results, or no replicate has both arms.
+    """
     core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
     pairs, summary = _differences(core)
     figure, axes = plt.subplots()
@@ -151,10 +201,10 @@ def difference_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> 
     axes.axhspan(-1, 1, facecolor="#DDDDDD", edgecolor=GREY, zorder=0, label="±1 F1: too small to matter")
     axes.axhline(0, color=GREY, linewidth=1)
     for place, name in enumerate(names):
-        own = pairs.loc[pairs["length"] == name, "difference"]
-        beside = place + 0.16 + np.linspace(0, 0.16, len(own))  # beside the interval, not under it
+        differences = pairs.loc[pairs["length"] == name, "difference"]
+        beside = place + 0.16 + np.linspace(0, 0.16, len(differences))  # beside the interval, not under it
         label = "each replicate" if place == 0 else None
-        axes.plot(beside, own, "o", color=GREY, markersize=3, alpha=0.8, linewidth=0, label=label)
+        axes.plot(beside, differences, "o", color=GREY, markersize=3, alpha=0.8, linewidth=0, label=label)
     ordered = summary.set_index("length").loc[names]
     style = ARMS["span"]
     axes.errorbar(
@@ -171,7 +221,18 @@ def difference_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> 
 
 
 def values_of_difference(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
-    """The values of `difference_by_length` as text: a row per length."""
+    """Return the values of `difference_by_length` as text.
+
+    Args:
+        table: The results table.
+        labelled_sentences: Number of labelled sentences in the core cell.
+
+    Returns:
+        A row per length: the support, the difference and the number of replicates.
+
+    Raises:
+        ValueError: The table has no such results, or no replicate has both arms.
+    """
     _, summary = _differences(scoring.core_cell(table, labelled_sentences=labelled_sentences))
     summary = summary.set_index("length").loc[_names(summary)].rename_axis("entity length (words)")
     return pd.DataFrame(
@@ -194,22 +255,66 @@ def _differences(core: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def f1_by_tokens_seen(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
-    """F1 over all lengths against the tokens seen in pre-training, log axis, a line per arm."""
+    """Draw F1 over all lengths against the tokens seen in pre-training: log axis, a line per arm.
+
+    Args:
+        table: The results table.
+        labelled_sentences: Number of labelled sentences in the core cell.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: The table has no such results, or an arm has no style.
+    """
     return _f1_along(table, "tokens_seen", labelled_sentences)
 
 
 def f1_by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
-    """F1 over all lengths against the number of labelled sentences, log axis, a line per arm."""
+    """Draw F1 over all lengths against the number of labelled sentences: log axis, a line per arm.
+
+    Args:
+        table: The results table.
+        labelled_sentences: Without effect, since all sizes are drawn; the other figures need it.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: An arm has no style.
+    """
     return _f1_along(table, "labelled_sentences", labelled_sentences)
 
 
 def values_by_tokens_seen(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
-    """The values of `f1_by_tokens_seen` as text: a row per number of tokens, a column per arm."""
+    """Return the values of `f1_by_tokens_seen` as text.
+
+    Args:
+        table: The results table.
+        labelled_sentences: Number of labelled sentences in the core cell.
+
+    Returns:
+        A row per number of tokens, a column per arm.
+
+    Raises:
+        ValueError: The table has no such results, or an arm has no style.
+    """
     return _as_text(_along(table, "tokens_seen", labelled_sentences)[1], "tokens_seen")
 
 
 def values_by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
-    """The values of `f1_by_labelled_sentences` as text: a row per size, a column per arm."""
+    """Return the values of `f1_by_labelled_sentences` as text.
+
+    Args:
+        table: The results table.
+        labelled_sentences: Without effect, since all sizes are listed; the other figures need it.
+
+    Returns:
+        A row per number of labelled sentences, a column per arm.
+
+    Raises:
+        ValueError: An arm has no style.
+    """
     return _as_text(_along(table, "labelled_sentences", labelled_sentences)[1], "labelled_sentences")
 
 
@@ -225,23 +330,23 @@ def _f1_along(table: pd.DataFrame, column: str, labelled_sentences: int) -> Figu
     figure, axes = plt.subplots()
     arms = _arms(summary)
     for arm, shift in zip(arms, _shifts(len(arms)), strict=True):
-        own = summary[summary["arm"] == arm].sort_values(column)
-        if (own[column] == 0).all():  # no pre-training: a level to compare with, at no number of tokens
-            style, (mean, low, high) = ARMS[arm], own[["mean", "low", "high"]].iloc[0]
+        rows = summary[summary["arm"] == arm].sort_values(column)
+        if (rows[column] == 0).all():  # no pre-training: a level to compare with, at no number of tokens
+            style, (mean, low, high) = ARMS[arm], rows[["mean", "low", "high"]].iloc[0]
             axes.axhline(mean, color=style.color, linestyle=style.linestyle, label=style.label)
             edge = {"edgecolor": style.color, "linewidth": 0.5, "linestyle": ":"}
             axes.axhspan(low, high, facecolor=(style.color, 0.08), **edge)
         else:
-            _draw(axes, arm, own[column] * np.exp(0.25 * shift), own)
+            _draw(axes, arm, rows[column] * np.exp(0.25 * shift), rows)
     values = sorted(value for value in summary[column].unique() if value > 0)
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
-    millions = column == "tokens_seen"
-    axes.set_xticks(values, [f"{value / 1e6:.3g}" if millions else str(value) for value in values])
-    axes.set_xlabel("tokens seen in pre-training (millions)" if millions else "labelled sentences")
+    by_tokens = column == "tokens_seen"
+    axes.set_xticks(values, [f"{value / 1e6:.3g}" if by_tokens else str(value) for value in values])
+    axes.set_xlabel("tokens seen in pre-training (millions)" if by_tokens else "labelled sentences")
     _f1_axis(axes, summary)
-    what = "tokens seen" if millions else "number of labelled sentences"
-    _title(axes, f"F1 by {what}", f"{_core_in_words(core, column)}\n{_interval_in_words(summary)}")
+    title = "F1 by tokens seen" if by_tokens else "F1 by number of labelled sentences"
+    _title(axes, title, f"{_core_in_words(core, column)}\n{_interval_in_words(summary)}")
     return figure
 
 
@@ -250,16 +355,23 @@ def _f1_along(table: pd.DataFrame, column: str, labelled_sentences: int) -> Figu
 
 @plt.rc_context(LOOK)
 def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Masked-LM loss against tokens seen. `histories`: for each arm a table with tokens_seen and loss."""
+    """Draw the masked-LM loss against tokens seen.
+
+    Args:
+        histories: For each arm a table with the columns tokens_seen and loss.
+
+    Returns:
+        The figure.
+    """
     figure, axes = plt.subplots()
     for arm in sorted(histories, key=list(ARMS).index):
         history, style = histories[arm], ARMS[arm]
         window = max(1, len(history) // 25)
         smooth = history["loss"].rolling(window, center=True, min_periods=1).mean()
-        millions = history["tokens_seen"] / 1e6
+        millions_seen = history["tokens_seen"] / 1e6
         if window > 1:
-            axes.plot(millions, history["loss"], color=style.color, alpha=0.25, linewidth=0.7)
-        axes.plot(millions, smooth, markevery=max(1, len(history) // 8), **_look(arm))
+            axes.plot(millions_seen, history["loss"], color=style.color, alpha=0.25, linewidth=0.7)
+        axes.plot(millions_seen, smooth, markevery=max(1, len(history) // 8), **_look(arm))
     axes.set_xlabel("tokens seen in pre-training (millions)")
     axes.set_ylabel("masked-LM loss (nats per hidden token)")
     _title(axes, "Masked-LM loss while pre-training", "pale: as recorded; strong: moving average")
@@ -268,9 +380,14 @@ def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 @plt.rc_context(LOOK)
 def run_lengths(realised: Sequence[int], drawn: Sequence[float]) -> Figure:
-    """Lengths of hidden spans as counted in the rows, against the distribution that they were drawn from.
+    """Draw the lengths of hidden spans in the rows, and the distribution that they were drawn from.
 
-    `realised`: one length for each span, in words. `drawn`: the probability of the lengths 1, 2, …
+    Args:
+        realised: Length of each span, in words.
+        drawn: Probability of the lengths 1, 2, …
+
+    Returns:
+        The figure.
     """
     figure, axes = plt.subplots()
     shares = np.bincount(realised, minlength=len(drawn) + 1)[1:] / len(realised)
@@ -289,11 +406,18 @@ def run_lengths(realised: Sequence[int], drawn: Sequence[float]) -> Figure:
 
 @plt.rc_context(LOOK)
 def hidden_mentions(measured: pd.DataFrame, theory: pd.DataFrame, support: pd.Series) -> Figure:
-    """How often a mention is wholly hidden, against its number of wordpieces, on a log scale.
+    """Draw how often a mention is wholly hidden, against its number of wordpieces, on a log scale.
 
-    `measured` and `theory`: a row per number of wordpieces (the index; the last row holds that many and
-    more), a column per masking strategy, shares 0-1. `support`: how many mentions stand behind each row. A
-    share of 0 has no place on a log axis and is left out.
+    A share of 0 has no place on a log axis and is left out.
+
+    Args:
+        measured: Shares (0-1): a row per number of wordpieces (the index; the last row holds that many and
+            more), a column per masking strategy.
+        theory: Shares in the same form.
+        support: Number of mentions behind each row.
+
+    Returns:
+        The figure.
     """
     figure, axes = plt.subplots()
     for arm in sorted(measured.columns, key=list(ARMS).index):
@@ -301,7 +425,7 @@ def hidden_mentions(measured: pd.DataFrame, theory: pd.DataFrame, support: pd.Se
         axes.plot(measured.index, shares.where(shares > 0), **_look(arm))
         axes.plot(theory.index, 100 * theory[arm], "_", color="black", markersize=16)
     axes.set_yscale("log")
-    axes.set_ylim(bottom=50 * measured[measured > 0].min().min())  # theory goes on below, to the unmeasurable
+    axes.set_ylim(bottom=50 * measured[measured > 0].min().min())  # theory continues far below
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.9f}".rstrip("0").rstrip("."))
     places = [*map(str, measured.index[:-1]), f"{measured.index[-1]}+"]
     mentions = [f"{place}\n{count:,}" for place, count in zip(places, support, strict=True)]
@@ -340,17 +464,17 @@ def _draw(axes: Axes, arm: str, places: pd.Series, values: pd.DataFrame) -> None
 
 
 def _bars(values: pd.DataFrame) -> np.ndarray:
-    """Lengths of the error bars [2, n]; NaN, and so not drawn, where there is no interval."""
+    """Return the lengths of the error bars [2, n]: NaN, so not drawn, where there is no interval."""
     return np.array([values["mean"] - values["low"], values["high"] - values["mean"]])
 
 
 def _shifts(n: int) -> np.ndarray:
-    """Places of n arms side by side, so that their intervals do not hide each other."""
+    """Return offsets that put n arms side by side, so that their intervals do not hide each other."""
     return (np.arange(n) - (n - 1) / 2) * 0.12
 
 
 def _names(summary: pd.DataFrame) -> list[str]:
-    return scoring.in_order(summary["length"].unique())
+    return scoring.sort_lengths(summary["length"].unique())
 
 
 def _support(summary: pd.DataFrame, name: str) -> int:
@@ -358,7 +482,7 @@ def _support(summary: pd.DataFrame, name: str) -> int:
 
 
 def _length_axis(axes: Axes, summary: pd.DataFrame) -> list[str]:
-    """Ticks for the lengths, with the support below each, and "all" set apart; returns their order."""
+    """Set a tick for each length, with its support below and "all" apart, and return the lengths in order."""
     names = _names(summary)
     axes.set_xticks(range(len(names)), [f"{name}\n{_support(summary, name):,}" for name in names])
     axes.tick_params(axis="x", length=0)
@@ -375,21 +499,21 @@ def _f1_axis(axes: Axes, summary: pd.DataFrame) -> None:
 
 
 def _title(axes: Axes, title: str, subtitle: str) -> None:
-    """Title, subtitle and legend one above the other, left above the axes, where they cover nothing."""
+    """Put title, subtitle and legend one above the other, above the axes, where they cover nothing."""
     lines = subtitle.count("\n") + 1
     axes.set_title(title, loc="left", fontweight="bold", fontsize=12, pad=30 + 12 * lines)
-    place = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 26), "textcoords": "offset points"}
-    note = axes.annotate(subtitle, **place, fontsize=9, color=GREY, va="bottom")
+    position = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 26), "textcoords": "offset points"}
+    note = axes.annotate(subtitle, **position, fontsize=9, color=GREY, va="bottom")
     legend = axes.legend(
         ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, borderaxespad=0.6,
         handlelength=2.2, handletextpad=0.6, columnspacing=1.2, fontsize=9,
     )  # fmt: skip
     for part in (note, legend):
-        part.set_in_layout(False)  # the title's padding keeps their place; their width squeezes nothing
+        part.set_in_layout(False)  # the title's padding leaves room; their width must not squeeze the axes
 
 
 def _core_in_words(core: pd.DataFrame, varying: str = "") -> str:
-    """What the results of a slice have in common: corpus, labelled sentences, tokens seen."""
+    """Say what the results of a slice have in common: corpus, labelled sentences, tokens seen."""
     parts = [f"corpus: {', '.join(core['corpus'].unique())}"]
     if varying != "labelled_sentences":
         parts.append(f"{core['labelled_sentences'].iloc[0]} labelled sentences")
@@ -412,7 +536,7 @@ def _text(row, sign: str = "") -> str:
 
 
 def _as_text(summary: pd.DataFrame, rows: str) -> pd.DataFrame:
-    """Mean and interval as strings: a row per value of the column `rows`, a column per arm."""
+    """Write means and intervals as text: a row per value of the column `rows`, a column per arm."""
     texts = summary.assign(text=[_text(row) for row in summary.itertuples()])
     table = texts.pivot(index=rows, columns="arm", values="text")[_arms(summary)].fillna("")
     return table.rename(columns={arm: ARMS[arm].label for arm in ARMS}).rename_axis(columns=None)

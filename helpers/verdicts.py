@@ -1,7 +1,7 @@
 """Verdicts on the five statements, by rules fixed before the results were known.
 
-`measures` turns the results table into numbers with intervals, `judge` turns those into one verdict per
-statement: "supported", "contradicted" or "cannot tell".
+`measures` turns the results table into numbers with intervals. `judge` turns those numbers into one verdict
+per statement: "supported", "contradicted" or "cannot tell".
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,18 @@ import pandas as pd
 
 from helpers import scoring
 
-REPLICATES = 8  # with fewer, a run alone cannot tell
-SMALLEST = 1.0  # the smallest difference in F1 that matters
-DEARER = 1.25  # "much more expensive" means at least a quarter more
+REPLICATES_NEEDED = 8  # with fewer, a run alone cannot tell
+SMALLEST_DIFFERENCE = 1.0  # that matters, in F1
+MUCH_MORE_EXPENSIVE = 1.25  # a ratio: at least a quarter more
 LENGTHS = {"all": ("1", "2", "3", "4", "5+"), "1-2": ("1", "2"), "3+": ("3", "4", "5+")}
 PER_REPLICATE = ["replicate", "value", "support", "bound"]
-CHECKS = ("same_class", "same_parameter_names", "same_shapes", "same_initial_weights", "forward_accepts_both")
+ARCHITECTURE_CHECKS = (
+    "same_class",
+    "same_parameter_names",
+    "same_shapes",
+    "same_initial_weights",
+    "forward_accepts_both",
+)
 
 STATEMENTS = {
     1: "Span masking needs a change to the transformer's architecture.",
@@ -43,10 +49,20 @@ RULES = {
 
 @dataclass(frozen=True)
 class Measure:
-    """One number behind a verdict. `effect`, `low`, `high`: mean over replicates with its 95% t interval.
+    """One number behind a verdict, averaged over replicates.
 
-    `cases` is the number of gold mentions behind it, over all replicates. For `at_most` replicates only an
-    upper bound of the effect is known, for `at_least` replicates only a lower bound; the bounds stand in.
+    Attributes:
+        statement: Number of the statement, 1 to 5.
+        name: What was measured.
+        unit: "F1", "ratio" or "checks".
+        effect: Mean over replicates.
+        low: Lower bound of its 95% t interval.
+        high: Upper bound.
+        replicates: Number of replicates that were averaged.
+        cases: Number of gold mentions, over all replicates.
+        at_most: Number of replicates in which only an upper bound is known, which stands in for the value.
+        at_least: Number of replicates in which only a lower bound is known, which stands in for the value.
+        note: What else a reader should know; without any replicate, what is missing.
     """
 
     statement: int
@@ -67,19 +83,37 @@ class Measure:
         return f"{self.name}: {number}" + (" F1" if self.unit == "F1" else "")
 
     def doubt(self) -> str:
-        """Why this number cannot carry a verdict; empty if it can."""
+        """Explain why this number cannot carry a verdict.
+
+        Returns:
+            The reason, or "" if there is none.
+        """
         if self.replicates == 0:
             return f"{self.name}: {self.note}"
-        if self.replicates < REPLICATES:
-            return f"your run alone cannot tell: {self.replicates} of {REPLICATES} replicates"
+        if self.replicates < REPLICATES_NEEDED:
+            return f"your run alone cannot tell: {self.replicates} of {REPLICATES_NEEDED} replicates"
         return ""
 
     def above(self, threshold: float) -> bool:
-        """The whole interval lies above, and no replicate is known by an upper bound only."""
+        """Tell whether the effect is certainly above a threshold.
+
+        Args:
+            threshold: In the unit of the measure.
+
+        Returns:
+            True if the whole interval lies above it and no replicate is known only by an upper bound.
+        """
         return not self.doubt() and self.low > threshold and self.at_most == 0
 
     def below(self, threshold: float) -> bool:
-        """The whole interval lies below, and no replicate is known by a lower bound only."""
+        """Tell whether the effect is certainly below a threshold.
+
+        Args:
+            threshold: In the unit of the measure.
+
+        Returns:
+            True if the whole interval lies below it and no replicate is known only by a lower bound.
+        """
         return not self.doubt() and self.high < threshold and self.at_least == 0
 
 
@@ -89,23 +123,34 @@ def judge(
     cost: pd.DataFrame | None = None,
     labelled_sentences: int = 100,
 ) -> pd.DataFrame:
-    """One row per statement.
+    """Judge the five statements.
 
-    Columns: statement, text, verdict, effect, low, high, unit, replicates, cases, rule, reason.
-    `table` is the results table; `architecture` says of each name in `CHECKS` whether it holds; `cost` has
-    the columns arm, replicate, seconds_per_step. Effect and interval are those of the first measure of a
-    statement; `reason` names all that decided. What is missing makes a verdict "cannot tell", and so do
-    fewer than 8 replicates. Raises ValueError if `architecture` lacks a check.
+    Missing evidence makes a verdict "cannot tell", and so do fewer than 8 replicates.
+
+    Args:
+        table: The results table.
+        architecture: Whether each of `ARCHITECTURE_CHECKS` holds.
+        cost: The costs table, with the columns arm, replicate and seconds_per_step. If it has a column
+            device, the arms of a replicate are compared only where they ran on the same kind of machine.
+        labelled_sentences: Number of labelled sentences in the core cell.
+
+    Returns:
+        One row per statement, with the columns statement, text, verdict, effect, low, high, unit, replicates,
+        cases, rule and reason. Effect and interval are those of the statement's first measure; the reason
+        names all measures that decided.
+
+    Raises:
+        ValueError: `architecture` lacks a check.
     """
-    measured = _measure(table, cost, labelled_sentences)
+    all_measures = _measure(table, cost, labelled_sentences)
     decide = {2: _no_difference, 3: _helps_long, 4: _costs_more, 5: _needs_less}
     rows = []
     for statement, text in STATEMENTS.items():
         if statement == 1:
             first, verdict, reason = _architecture(architecture)
         else:
-            own = [measure for measure in measured if measure.statement == statement]
-            first, (verdict, reason) = own[0], decide[statement](*own)
+            evidence = [measure for measure in all_measures if measure.statement == statement]
+            first, (verdict, reason) = evidence[0], decide[statement](*evidence)
         row = {"statement": statement, "text": text, "verdict": verdict}
         row |= {
             name: getattr(first, name) for name in ("effect", "low", "high", "unit", "replicates", "cases")
@@ -117,10 +162,19 @@ def judge(
 def measures(
     table: pd.DataFrame, cost: pd.DataFrame | None = None, labelled_sentences: int = 100
 ) -> pd.DataFrame:
-    """The numbers behind the verdicts on statements 2 to 5, a row per `Measure`; arguments as in `judge`."""
+    """Return the numbers behind the verdicts on statements 2 to 5.
+
+    Args:
+        table: As in `judge`.
+        cost: As in `judge`.
+        labelled_sentences: As in `judge`.
+
+    Returns:
+        One row per `Measure`, one column per attribute.
+    """
     names = [field.name for field in fields(Measure)]
     return pd.DataFrame(
-        [[getattr(m, name) for name in names] for m in _measure(table, cost, labelled_sentences)],
+        [[getattr(measure, name) for name in names] for measure in _measure(table, cost, labelled_sentences)],
         columns=names,
     )
 
@@ -131,10 +185,10 @@ def measures(
 def _architecture(checks: Mapping[str, bool] | None) -> tuple[Measure, str, str]:
     if checks is None:
         return Measure(1, "differences", "checks"), "cannot tell", "the two models were not compared"
-    if missing := [name for name in CHECKS if name not in checks]:
+    if missing := [name for name in ARCHITECTURE_CHECKS if name not in checks]:
         raise ValueError(f"architecture lacks {', '.join(missing)}")
-    failed = [name for name in CHECKS if not checks[name]]
-    first = Measure(1, "differences", "checks", effect=float(len(failed)), cases=len(CHECKS))
+    failed = [name for name in ARCHITECTURE_CHECKS if not checks[name]]
+    first = Measure(1, "differences", "checks", effect=float(len(failed)), cases=len(ARCHITECTURE_CHECKS))
     if not failed:
         return first, "contradicted", "class, parameters and initial weights are equal, and so is their use"
     if failed == ["same_initial_weights"]:
@@ -144,30 +198,33 @@ def _architecture(checks: Mapping[str, bool] | None) -> tuple[Measure, str, str]
 
 def _no_difference(everything: Measure, short: Measure, long: Measure) -> tuple[str, str]:
     three = (everything, short, long)
-    if doubt := next(filter(None, (m.doubt() for m in three)), ""):
+    if doubt := next(filter(None, (measure.doubt() for measure in three)), ""):
         return "cannot tell", doubt
-    if outside := [m for m in three if m.above(SMALLEST) or m.below(-SMALLEST)]:
+    outside = [m for m in three if m.above(SMALLEST_DIFFERENCE) or m.below(-SMALLEST_DIFFERENCE)]
+    if outside:
         return "contradicted", f"outside ±1 F1: {_listed(outside)}"
-    if all(m.above(-SMALLEST) and m.below(SMALLEST) for m in three):
+    if all(m.above(-SMALLEST_DIFFERENCE) and m.below(SMALLEST_DIFFERENCE) for m in three):
         return "supported", f"all within ±1 F1: {_listed(three)}"
     return "cannot tell", f"neither all within ±1 F1 nor one wholly outside: {_listed(three)}"
 
 
-def _helps_long(long: Measure, extra: Measure) -> tuple[str, str]:
+def _helps_long(long: Measure, long_minus_short: Measure) -> tuple[str, str]:
     if doubt := long.doubt():
         return "cannot tell", doubt
     verdict = "supported" if long.above(0) else "contradicted" if long.below(0) else "cannot tell"
-    return verdict, _listed([long] if extra.doubt() else [long, extra])
+    return verdict, _listed([long] if long_minus_short.doubt() else [long, long_minus_short])
 
 
-def _costs_more(step: Measure, tokens: Measure, seconds: Measure) -> tuple[str, str]:
-    if dear := [m for m in (step, tokens) if m.above(DEARER)]:
-        return "supported", f"above {DEARER}: {_listed(dear)}"
-    if doubt := step.doubt() or tokens.doubt():
+def _costs_more(step: Measure, tokens: Measure, _seconds: Measure) -> tuple[str, str]:
+    if expensive := [measure for measure in (step, tokens) if measure.above(MUCH_MORE_EXPENSIVE)]:
+        return "supported", f"above {MUCH_MORE_EXPENSIVE}: {_listed(expensive)}"
+    if doubt := step.doubt():
+        return "cannot tell", f"{doubt} ({step.note})" if step.replicates and step.note else doubt
+    if doubt := tokens.doubt():
         return "cannot tell", doubt
-    if step.below(DEARER) and tokens.below(DEARER):
-        return "contradicted", f"both below {DEARER}: {_listed([step, tokens])}"
-    return "cannot tell", f"neither one above {DEARER} nor both below: {_listed([step, tokens])}"
+    if step.below(MUCH_MORE_EXPENSIVE) and tokens.below(MUCH_MORE_EXPENSIVE):
+        return "contradicted", f"both below {MUCH_MORE_EXPENSIVE}: {_listed([step, tokens])}"
+    return "cannot tell", f"neither one above {MUCH_MORE_EXPENSIVE} nor both below: {_listed([step, tokens])}"
 
 
 def _needs_less(needed: Measure) -> tuple[str, str]:
@@ -186,74 +243,109 @@ def _listed(some: Iterable[Measure]) -> str:
 
 def _measure(table: pd.DataFrame, cost: pd.DataFrame | None, labelled_sentences: int) -> list[Measure]:
     table = table[table["arm"].isin(["token", "span"])]
-    core = _slice(table, "", labelled_sentences)
-    gain = scoring.paired_difference(core, lengths=LENGTHS).rename(columns={"difference": "value"})
-    gain = {length: gain[gain["length"] == length].set_index("replicate") for length in LENGTHS}
-    extra = gain["3+"][["value", "support"]] - gain["1-2"][["value", "support"]].assign(support=0)
-    step = _step_cost(cost)
-    tokens = _tokens_needed(_slice(table, "tokens_seen", labelled_sentences))
-    beyond = f"token's last F1 not reached in {(tokens['value'] > 1).sum()} of {len(tokens)} replicates"
-    seconds = tokens.assign(value=tokens["value"] * step["value"]).dropna()
-    labelled = _labelled_needed(_slice(table, "labelled_sentences", labelled_sentences), labelled_sentences)
-    pair = f"no replicate has both arms with {labelled_sentences} labelled sentences"
-    budgets = "needs both arms at two or more numbers of tokens seen"
-    sizes = f"needs token at {labelled_sentences} labelled sentences and span at two or more numbers of them"
-    unmeasured = "seconds per step were not measured for both arms"
     return [
-        _summary(2, "span - token, all lengths", "F1", gain["all"], pair),
-        _summary(2, "span - token, 1-2 words", "F1", gain["1-2"], pair),
-        _summary(2, "span - token, 3+ words", "F1", gain["3+"], pair),
-        _summary(3, "span - token, 3+ words", "F1", gain["3+"], pair),
-        _summary(3, "the same minus that at 1-2 words", "F1", extra.dropna(), pair),
-        _summary(4, "seconds per step, span / token", "ratio", step, unmeasured),
-        _summary(4, "tokens for the same F1, span / token", "ratio", tokens, budgets, beyond),
-        _summary(4, "seconds for the same F1, span / token", "ratio", seconds, f"{unmeasured}, or {budgets}"),
-        _summary(5, f"labelled sentences for token's F1 / {labelled_sentences}", "ratio", labelled, sizes),
+        *_f1_measures(_slice(table, "", labelled_sentences), labelled_sentences),
+        *_cost_measures(_slice(table, "tokens_seen", labelled_sentences), cost),
+        _label_measure(_slice(table, "labelled_sentences", labelled_sentences), labelled_sentences),
     ]
+
+
+def _f1_measures(core: pd.DataFrame, labelled_sentences: int) -> list[Measure]:
+    """Measure span - token in F1, for statements 2 and 3."""
+    differences = scoring.paired_difference(core, lengths=LENGTHS).rename(columns={"difference": "value"})
+    by_length = {
+        length: differences[differences["length"] == length].set_index("replicate") for length in LENGTHS
+    }
+    short, long = (by_length[length][["value", "support"]] for length in ("1-2", "3+"))
+    long_minus_short = (long - short.assign(support=0)).dropna()  # the support is that of the long ones
+    missing = f"no replicate has both arms with {labelled_sentences} labelled sentences"
+    return [
+        _summary(2, "span - token, all lengths", "F1", by_length["all"], missing),
+        _summary(2, "span - token, 1-2 words", "F1", short, missing),
+        _summary(2, "span - token, 3+ words", "F1", long, missing),
+        _summary(3, "span - token, 3+ words", "F1", long, missing),
+        _summary(3, "the same minus that at 1-2 words", "F1", long_minus_short, missing),
+    ]
+
+
+def _cost_measures(budgets: pd.DataFrame, cost: pd.DataFrame | None) -> list[Measure]:
+    """Measure span / token in seconds per step and in tokens and seconds for the same F1, for statement 4."""
+    step, left_out = _step_cost(cost)
+    tokens = _tokens_needed(budgets)
+    seconds = tokens.assign(value=tokens["value"] * step["value"]).dropna()
+    not_reached = f"token's last F1 not reached in {(tokens['value'] > 1).sum()} of {len(tokens)} replicates"
+    no_step = left_out or "seconds per step were not measured for both arms"
+    no_tokens = "needs both arms at two or more numbers of tokens seen"
+    no_seconds = f"{no_step}, or {no_tokens}"
+    return [
+        _summary(4, "seconds per step, span / token", "ratio", step, no_step, left_out),
+        _summary(4, "tokens for the same F1, span / token", "ratio", tokens, no_tokens, not_reached),
+        _summary(4, "seconds for the same F1, span / token", "ratio", seconds, no_seconds, left_out),
+    ]
+
+
+def _label_measure(sizes: pd.DataFrame, labelled_sentences: int) -> Measure:
+    """Measure the labelled sentences that span needs for token's F1, for statement 5."""
+    needed = _labelled_needed(sizes, labelled_sentences)
+    missing = (
+        f"needs token at {labelled_sentences} labelled sentences and span at two or more numbers of them"
+    )
+    return _summary(5, f"labelled sentences for token's F1 / {labelled_sentences}", "ratio", needed, missing)
 
 
 def _slice(table: pd.DataFrame, varying: str, labelled_sentences: int) -> pd.DataFrame:
     try:
         return scoring.core_cell(table, varying, labelled_sentences=labelled_sentences)
-    except ValueError:  # nothing there: the measure says what is missing
+    except ValueError:  # no such rows: the measure says what is missing
         return table.iloc[:0]
 
 
 def _summary(
     statement: int, name: str, unit: str, values: pd.DataFrame, missing: str, note: str = ""
 ) -> Measure:
-    """`values`: one row per replicate with value, support and, for some, bound (-1 at most, 1 at least)."""
+    """Summarise a row per replicate with value, support and, for some, bound (-1 at most, 1 at least)."""
     if values.empty:
         return Measure(statement, name, unit, note=missing)
     ratio = unit == "ratio"  # twice as much and half as much are equally far from 1: average the logarithms
-    found = scoring.interval(np.log(values["value"]) if ratio else values["value"])
-    effect, low, high = np.exp(found[:3]) if ratio else found[:3]
+    mean, low, high, n = scoring.interval(np.log(values["value"]) if ratio else values["value"])
+    effect, low, high = np.exp([mean, low, high]) if ratio else (mean, low, high)
     bound = values.get("bound", pd.Series(0, index=values.index))
     at_most, at_least = int((bound < 0).sum()), int((bound > 0).sum())
-    notes = [note] * bool(note)
-    notes += [f"at most this in {at_most} replicates"] * bool(at_most)
-    notes += [f"at least this in {at_least} replicates"] * bool(at_least)
+    notes = [note] if note else []
+    notes += [f"at most this in {_replicates(at_most)}"] if at_most else []
+    notes += [f"at least this in {_replicates(at_least)}"] if at_least else []
     cases = round(values["support"].sum())
-    return Measure(
-        statement, name, unit, effect, low, high, found.n, cases, at_most, at_least, ", ".join(notes)
-    )
+    return Measure(statement, name, unit, effect, low, high, n, cases, at_most, at_least, ", ".join(notes))
 
 
-def _step_cost(cost: pd.DataFrame | None) -> pd.DataFrame:
-    """Seconds per step, span / token, for each replicate."""
+def _replicates(n: int) -> str:
+    return f"{n} replicate" if n == 1 else f"{n} replicates"
+
+
+def _step_cost(cost: pd.DataFrame | None) -> tuple[pd.DataFrame, str]:
+    """Return seconds per step, span / token, in each replicate, and a note on replicates left out."""
     if cost is None or not {"token", "span"} <= set(cost["arm"]):
-        return pd.DataFrame(columns=["value", "support"])
-    seconds = cost.groupby(["replicate", "arm"])["seconds_per_step"].mean().unstack()
-    return pd.DataFrame({"value": seconds["span"] / seconds["token"], "support": 0}).dropna()
+        return pd.DataFrame(columns=["value", "support"]), ""
+    pair = cost[cost["arm"].isin(["token", "span"])]
+    seconds = pair.groupby(["replicate", "arm"])["seconds_per_step"].mean().unstack()
+    ratios = pd.DataFrame({"value": seconds["span"] / seconds["token"], "support": 0}).dropna()
+    if "device" not in cost:  # an older table, all of one machine
+        return ratios, ""
+    # Seconds on two machines say nothing about masking. An unknown device differs from any known one.
+    devices = pair.groupby("replicate")["device"].nunique(dropna=False)
+    comparable = ratios[devices[ratios.index] == 1]
+    left_out = len(ratios) - len(comparable)
+    if not left_out:
+        return ratios, ""
+    its = "its" if left_out == 1 else "their"
+    return comparable, f"{_replicates(left_out)} left out: {its} arms ran on different machines"
 
 
 def _tokens_needed(table: pd.DataFrame) -> pd.DataFrame:
-    """Tokens that span needs, divided by those that token needs, for the same F1 in the same replicate.
-
-    Where span reaches token's last F1: the tokens that took it, divided by all tokens. Where it does not:
-    all tokens, divided by those that took token to span's last F1. At the first budget only a bound is
-    known.
-    """
+    """Divide the tokens that span needs by those that token needs for the same F1, in each replicate."""
+    # Where span reaches token's last F1: the tokens that it took to get there, divided by all tokens.
+    # Where it does not: all tokens, divided by those that took token to span's last F1. If the curve is
+    # there at its first budget, only a bound is known.
     rows = []
     for replicate, curves, support in _curves(table, "tokens_seen"):
         if "token" not in curves or "span" not in curves or len(both := curves.dropna()) < 2:
@@ -269,7 +361,7 @@ def _tokens_needed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _labelled_needed(table: pd.DataFrame, labelled_sentences: int) -> pd.DataFrame:
-    """Labelled sentences that span needs for token's F1 with `labelled_sentences`, as a share of those."""
+    """Divide the labelled sentences that span needs for token's F1 by those that token had, per replicate."""
     rows = []
     for replicate, curves, support in _curves(table, "labelled_sentences"):
         if "token" not in curves or "span" not in curves or labelled_sentences not in curves.index:
@@ -283,27 +375,26 @@ def _labelled_needed(table: pd.DataFrame, labelled_sentences: int) -> pd.DataFra
 
 
 def _curves(table: pd.DataFrame, column: str) -> Iterable[tuple[int, pd.DataFrame, float]]:
-    """For each replicate: its number, F1 (a row per value of `column`, a column per arm), gold mentions."""
+    """Yield each replicate, its F1 (a row per value of `column`, a column per arm) and its gold mentions."""
     scores = scoring.replicate_f1(table, ("arm", column), {"all": LENGTHS["all"]})
-    for replicate, own in scores.groupby("replicate"):
-        yield (
-            replicate,
-            own.pivot(index=column, columns="arm", values="f1").sort_index(),
-            own["support"].mean(),
-        )
+    for replicate, rows in scores.groupby("replicate"):
+        curves = rows.pivot(index=column, columns="arm", values="f1").sort_index()
+        yield replicate, curves, rows["support"].mean()
 
 
 def _reach(curve: pd.Series, target: float) -> tuple[float, int]:
-    """Where a curve first reaches `target`, between two points on a log scale, and whether it is a bound.
+    """Find where a curve first reaches `target`, interpolated on a log scale.
 
-    -1: it was there at the first point already, 1: it never got there and the last point stands in.
+    Returns:
+        The place, and 0; or a bound: the first point and -1 if the curve is there at once, the last point and
+        1 if it never gets there.
     """
-    there = np.flatnonzero(curve.to_numpy() >= target)
-    if len(there) == 0:
+    reached = np.flatnonzero(curve.to_numpy() >= target)
+    if len(reached) == 0:
         return float(curve.index[-1]), 1
-    after = there[0]
-    if after == 0:
+    first = reached[0]
+    if first == 0:
         return float(curve.index[0]), -1
-    share = (target - curve.iloc[after - 1]) / (curve.iloc[after] - curve.iloc[after - 1])
-    start, end = np.log(curve.index[after - 1]), np.log(curve.index[after])
+    share = (target - curve.iloc[first - 1]) / (curve.iloc[first] - curve.iloc[first - 1])
+    start, end = np.log(curve.index[first - 1]), np.log(curve.index[first])
     return float(np.exp(start + share * (end - start))), 0

@@ -7,13 +7,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from example_figures import draw_all, make_table
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.text import Text
-from test_figures import everything, make_table
 
 from helpers import display, figures
 from helpers.settings import ROOT
 
+TEMPLATE = ROOT / "helpers" / "publishing" / "report.html.j2"
 TEXT, GRAPHICS = 4.5, 3.0  # WCAG 2.2, criteria 1.4.3 and 1.4.11, level AA
 APART = 15  # CIE76; a difference of about 2.3 is just noticeable side by side
 DECORATION = ("#E4E4E4", "#BBBBBB")  # grid, and the line that sets "all" apart: nothing is read from them
@@ -112,8 +113,7 @@ def test_figures_stand_out_from_the_paper():
     levers = pd.DataFrame(
         {"name": ["plain", "bf16"], "low": 1, "median": 2, "high": 3, "kept": [True, False]}
     )
-    everywhere = [*everything(make_table()), figures.levers(levers)]
-    for figure in everywhere:
+    for figure in [*draw_all(make_table()), figures.levers(levers)]:
         colours = [colour for axes in figure.axes for colour in drawn(axes)]
         assert colours and all(contrast(colour, "white") >= GRAPHICS for colour in colours)
         texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
@@ -123,7 +123,7 @@ def test_figures_stand_out_from_the_paper():
 
 def test_colours_of_the_report():
     """The browser checks the text in its place (tests/browser); this holds the few colours that there are."""
-    style = re.search(r"<style>.*?</style>", (ROOT / "helpers" / "report.html.j2").read_text(), re.DOTALL)[0]
+    style = re.search(r"<style>.*?</style>", TEMPLATE.read_text(encoding="utf-8"), re.DOTALL)[0]
     texts = re.findall(r"[ ;{]color: (#\w+)", style)
     lines = re.findall(r"border\S*: \d+px solid (#\w+)", style)
     assert texts and all(contrast(colour, "white") >= TEXT for colour in texts)

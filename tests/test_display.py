@@ -74,8 +74,8 @@ def test_a_mention_over_two_lines_is_underlined_on_both():
 def test_the_legend_names_the_states_that_occur():
     figure = display.show_masked(["one", "two", "three"], ["one", "[MASK]", "three"], [False, True, False])
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert display.MEANING["masked"] in texts and display.MEANING["untouched"] in texts
-    assert display.MEANING["replaced"] not in texts and display.MEANING["kept"] not in texts
+    assert display.MEANINGS["masked"] in texts and display.MEANINGS["untouched"] in texts
+    assert display.MEANINGS["replaced"] not in texts and display.MEANINGS["kept"] not in texts
 
 
 def test_a_replaced_token_shows_both():
@@ -102,7 +102,7 @@ def test_sentences_stand_apart():
     """Two sentences of one line each leave more room between them than two lines of one sentence."""
     figure = display.show_sentences([(["one"], ["B-PER"]), (["two"], ["B-PER"])])
     one, two = (text.get_position()[1] for text in figure.axes[0].texts if text.get_text() in ("one", "two"))
-    assert two - one > 1.2 * display.LINE
+    assert two - one > 1.2 * display.LINE_HEIGHT
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(display.STATES, 2)))
@@ -145,8 +145,6 @@ def test_tagged_text_says_where_mentions_begin_and_end():
 
 
 def test_the_figure_shows_once_in_a_notebook():
-    import matplotlib.pyplot as plt
-
     before = plt.get_fignums()
     display.show_masked(*masked_row())
     assert plt.get_fignums() == before  # closed: only the returned figure is shown

@@ -1,37 +1,12 @@
 """The figures show what the results table holds, in ways that survive grey and colour-blindness."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from example_figures import RESULT_FIGURES, draw_all, hidden_mentions, make_table
 
 from helpers import figures, scoring
-
-GOLD = {"1": 330, "2": 350, "3": 160, "4": 90, "5+": 80}
-LEVEL = {"none": 30, "token": 70, "span": 72}
-
-
-def make_table(replicates=8, arms=("none", "token", "span"), sizes=(25, 50, 100, 200, 400)):
-    random = np.random.default_rng(0)
-    rows = []
-    for replicate in range(replicates):
-        shared = random.normal(0, 3)
-        for arm in arms:
-            budgets = (0,) if arm == "none" else (1_000_000, 2_000_000, 4_000_000)
-            for tokens, labels in [(t, 100) for t in budgets] + [(budgets[-1], n) for n in sizes if n != 100]:
-                for place, (length, gold) in enumerate(GOLD.items()):
-                    score = LEVEL[arm] + shared - 2 * place + (arm == "span") * 1.5 * (place - 1)
-                    score += 4 * np.log2(labels / 100) + 6 * np.log2(max(tokens, 4e6 * (tokens == 0)) / 4e6)
-                    score = np.clip(score + random.normal(0, 1.5), 1, 99)
-                    row = {"corpus": "world", "arm": arm, "replicate": replicate, "subset": 0, "type": "PER"}
-                    row |= {"mask_rate": 0.15 * (arm != "none"), "tokens_seen": tokens, "novelty": "text"}
-                    row |= {"labelled_sentences": labels, "length": length, "gold": gold, "predicted": gold}
-                    rows.append(row | {"correct": round(score / 100 * gold)})
-    return pd.DataFrame(rows)
 
 
 @pytest.fixture(scope="module")
@@ -45,31 +20,8 @@ def close_figures():
     plt.close("all")
 
 
-def history():
-    tokens = np.arange(1, 501) * 8192
-    return pd.DataFrame({"tokens_seen": tokens, "loss": 2 + 5 * np.exp(-tokens / 1e6)})
-
-
-SHARES = pd.DataFrame({"token": [0.15, 0.02, 0.0], "span": [0.15, 0.12, 0.1]}, index=[1, 2, 3])
-RESULT_FIGURES = [
-    figures.f1_by_entity_length,
-    figures.difference_by_length,
-    figures.f1_by_tokens_seen,
-    figures.f1_by_labelled_sentences,
-]
-TEACHING_FIGURES = [
-    lambda: figures.loss_curves({"span": history(), "token": history()}),
-    lambda: figures.run_lengths([1, 1, 2, 3, 12], [0.5, 0.3, 0.2]),
-    lambda: figures.hidden_mentions(SHARES, SHARES / 2, pd.Series([900, 80, 7], index=[1, 2, 3])),
-]
-
-
-def everything(table):
-    return [draw(table) for draw in RESULT_FIGURES] + [draw() for draw in TEACHING_FIGURES]
-
-
 def test_every_figure_has_a_title_axis_names_and_a_legend(table):
-    for figure in everything(table):
+    for figure in draw_all(table):
         axes = figure.axes[0]
         assert axes.get_title(loc="left")
         assert axes.get_xlabel() and axes.get_ylabel()
@@ -86,10 +38,10 @@ def test_arms_differ_in_more_than_colour():
     assert len(set(markers)) == len(set(lines)) == len(figures.ARMS)
 
 
-def drawn_points(axes, label):
-    """Where an arm's points stand: for each errorbar container its x and y values."""
-    found = [c for c in axes.containers if c.lines[0].get_marker() == figures.ARMS[label].marker]
-    return np.concatenate([c.lines[0].get_ydata() for c in found])
+def drawn_points(axes, arm):
+    """The heights of an arm's points."""
+    containers = [c for c in axes.containers if c.lines[0].get_marker() == figures.ARMS[arm].marker]
+    return np.concatenate([container.lines[0].get_ydata() for container in containers])
 
 
 @pytest.mark.parametrize("arm", ["none", "token", "span"])
@@ -160,8 +112,8 @@ def test_another_number_of_labelled_sentences(table):
 def test_values_by_length_are_mean_and_interval(table):
     values = figures.values_by_length(table)
     scores = scoring.replicate_f1(scoring.core_cell(table))
-    own = scores[(scores["arm"] == "span") & (scores["length"] == "3")]["f1"]
-    mean, low, high, _ = scoring.interval(own)
+    span = scores[(scores["arm"] == "span") & (scores["length"] == "3")]["f1"]
+    mean, low, high, _ = scoring.interval(span)
     assert values.loc["3", "span masking"] == f"{mean:.1f} [{low:.1f}, {high:.1f}]"
     assert values.loc["3", "gold mentions per replicate"] == 160
     assert list(values.index) == ["1", "2", "3", "4", "5+", "all"]
@@ -199,14 +151,14 @@ def test_run_lengths_are_shares_of_all_spans():
 
 
 def test_a_share_of_nought_is_left_out_of_the_log_axis():
-    axes = TEACHING_FIGURES[2]().axes[0]
+    axes = hidden_mentions().axes[0]
     token = next(line for line in axes.lines if line.get_label() == "token masking")
     assert np.isnan(token.get_ydata()[2])
     assert token.get_ydata()[:2].tolist() == pytest.approx([15, 2])  # percent
 
 
 def test_mentions_have_their_theory_and_their_support_beside_them():
-    axes = TEACHING_FIGURES[2]().axes[0]
+    axes = hidden_mentions().axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1\n900", "2\n80", "3+\n7"]
     dashes = [line.get_ydata() for line in axes.lines if line.get_marker() == "_" and len(line.get_ydata())]
     assert [dash[0] for dash in dashes] == pytest.approx([7.5, 7.5])  # token and span, in percent

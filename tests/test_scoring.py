@@ -23,8 +23,8 @@ corpora = st.lists(tag_pair, min_size=1, max_size=10).map(
 @given(st.lists(st.sampled_from(TAGS), min_size=1, max_size=12))
 @settings(max_examples=500, deadline=None)
 def test_spans_are_those_of_seqeval(tags):
-    (theirs,) = Entities([tags], IOB2).entities
-    assert scoring.spans(tags) == [(e.tag, e.start, e.end) for e in theirs]
+    (entities,) = Entities([tags], IOB2).entities
+    assert scoring.spans(tags) == [(entity.tag, entity.start, entity.end) for entity in entities]
 
 
 @given(corpora)
@@ -33,14 +33,14 @@ def test_spans_are_those_of_seqeval(tags):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 def test_row_all_is_seqeval_strict_micro(corpus):
     gold, predicted = corpus
-    ours = scoring.f1_by_length(gold, predicted).iloc[-1]
-    if ours["support"] + ours["predicted"] == 0:  # seqeval has no class to average over
-        assert ours["f1"] == 0
+    row_all = scoring.f1_by_length(gold, predicted).iloc[-1]
+    if row_all["support"] + row_all["predicted"] == 0:  # seqeval has no class to average over
+        assert row_all["f1"] == 0
         return
     strict = {"average": "micro", "mode": "strict", "scheme": IOB2}
-    theirs = [score(gold, predicted, **strict) for score in (precision_score, recall_score, f1_score)]
-    assert ours["length"] == "all"
-    assert ours[["precision", "recall", "f1"]].tolist() == pytest.approx([100 * value for value in theirs])
+    expected = [100 * score(gold, predicted, **strict) for score in (precision_score, recall_score, f1_score)]
+    assert row_all["length"] == "all"
+    assert row_all[["precision", "recall", "f1"]].tolist() == pytest.approx(expected)
 
 
 @given(corpora)
@@ -102,7 +102,7 @@ def test_length_bucket(length, edges, name):
 
 @pytest.mark.parametrize("edges", [(), (2, 3), (0, 1), (1, 3, 3), (1, 4, 2)])
 def test_edges_that_leave_gaps_are_refused(edges):
-    with pytest.raises(ValueError, match="start at 1 and grow"):
+    with pytest.raises(ValueError, match="start at 1 and increase"):
         scoring.f1_by_length([["O"]], [["O"]], edges=edges)
 
 
@@ -129,11 +129,11 @@ def test_f1_of_numbers_and_arrays():
 
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=20), st.sampled_from([0.8, 0.95]))
 def test_interval_is_students_t(values, confidence):
-    ours = scoring.interval(values, confidence)
-    assert (ours.mean, ours.n) == (pytest.approx(np.mean(values)), len(values))
+    interval = scoring.interval(values, confidence)
+    assert (interval.mean, interval.n) == (pytest.approx(np.mean(values)), len(values))
     if np.std(values) > 1e-6:
-        theirs = stats.ttest_1samp(values, 0).confidence_interval(confidence)
-        assert (ours.low, ours.high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
+        expected = stats.ttest_1samp(values, 0).confidence_interval(confidence)
+        assert (interval.low, interval.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
 def test_interval_of_few_values_has_no_bounds():
@@ -218,8 +218,8 @@ def test_core_cell_keeps_the_arm_without_pre_training(table):
         scoring.core_cell(table, labelled_sentences=7)
 
 
-def test_buckets_in_order():
-    assert scoring.in_order(["all", "10+", "1", "5-9", "2-4"]) == ["1", "2-4", "5-9", "10+", "all"]
+def test_lengths_are_sorted():
+    assert scoring.sort_lengths(["all", "10+", "1", "5-9", "2-4"]) == ["1", "2-4", "5-9", "10+", "all"]
 
 
 # --- novelty -----------------------------------------------------------------------------------------
@@ -259,8 +259,8 @@ def test_surface_index_finds_what_plain_search_finds(lines):
     text = [" ".join(line) for line in lines]
     index = scoring.SurfaceIndex(text)
     for words in [("a",), ("a", "b"), ("b", "b", "a"), ("c", "a", "c", "a")]:
-        there = any(f" {' '.join(words)} " in f" {line} " for line in text)
-        assert (index(words) == "text") == there
+        occurs = any(f" {' '.join(words)} " in f" {line} " for line in text)
+        assert (index(words) == "text") == occurs
 
 
 def test_novelty_is_counted():

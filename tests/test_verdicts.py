@@ -8,7 +8,7 @@ from helpers import verdicts
 
 GOLD = {"1": 330, "2": 350, "3": 160, "4": 90, "5+": 80}
 BUDGETS, SIZES = (1_000_000, 2_000_000, 4_000_000), (25, 50, 100, 200, 400)
-SAME = dict.fromkeys(verdicts.CHECKS, True)
+SAME = dict.fromkeys(verdicts.ARCHITECTURE_CHECKS, True)
 
 
 def make_table(gain, *, replicates=8, noise=0.3, span_tokens=1.0, span_labels=1.0, slices=True):
@@ -179,6 +179,64 @@ def test_statement_4_needs_both_numbers_to_be_contradicted():
     assert "numbers of tokens seen" in one_budget["reason"]
 
 
+def on_devices(cost, mixed, factor):
+    """The costs with a device; in the `mixed` replicates span ran on a machine `factor` times as slow."""
+    slow = (cost["arm"] == "span") & cost["replicate"].isin(mixed)
+    seconds = cost["seconds_per_step"].where(~slow, factor * cost["seconds_per_step"])
+    return cost.assign(seconds_per_step=seconds, device=np.where(slow, "CPU", "H100"))
+
+
+@pytest.mark.parametrize(
+    ("step", "factor", "verdict"),
+    [
+        (1.0, 10, "contradicted"),  # the mixed pairs would make it look much more expensive
+        (1.6, 0.1, "supported"),  # and here hide that it is
+    ],
+)
+def test_arms_on_different_machines_are_not_compared(step, factor, verdict):
+    table = make_table(gain(0, 0), replicates=12)
+    cost = on_devices(make_cost(step, replicates=12), mixed=[1, 4, 6], factor=factor)
+    assert judge(table, cost=cost.drop(columns="device")).loc[4, "verdict"] != verdict
+    assert judge(table, cost=cost).loc[4, "verdict"] == verdict
+    measured = verdicts.measures(table, cost).set_index("name")
+    for name in ("seconds per step, span / token", "seconds for the same F1, span / token"):
+        assert measured.loc[name, "replicates"] == 9
+        assert "3 replicates left out: their arms ran on different machines" in measured.loc[name, "note"]
+    assert measured.loc["tokens for the same F1, span / token", "replicates"] == 12
+
+
+def test_one_machine_for_all_is_the_same_as_no_device():
+    table, cost = make_table(gain(0, 0)), make_cost(1.1)
+    assert verdicts.measures(table, cost.assign(device="H100")).equals(verdicts.measures(table, cost))
+
+
+def test_each_replicate_may_have_its_own_machine():
+    table, cost = make_table(gain(0, 0)), make_cost(1.1)
+    own = cost.assign(device=cost["replicate"].map(lambda number: "H100" if number % 2 else "CPU"))
+    assert verdicts.measures(table, own).equals(verdicts.measures(table, cost))
+
+
+def test_an_unknown_machine_is_not_taken_for_a_known_one():
+    cost = on_devices(make_cost(1), mixed=[2], factor=10).replace({"device": {"CPU": None}})
+    measured = verdicts.measures(make_table(gain(0, 0)), cost).set_index("name")
+    step = measured.loc["seconds per step, span / token"]
+    assert (step["replicates"], step["effect"]) == (7, pytest.approx(1, rel=0.02))
+    assert step["note"] == "1 replicate left out: its arms ran on different machines"
+
+
+def test_the_machine_of_a_third_arm_does_not_matter():
+    table, cost = make_table(gain(0, 0)), make_cost(1).assign(device="H100")
+    third = cost[cost["arm"] == "token"].assign(arm="whole_word", device="CPU")
+    assert verdicts.measures(table, pd.concat([cost, third])).equals(verdicts.measures(table, cost))
+
+
+@pytest.mark.parametrize(("mixed", "left_out"), [([3], "1 replicate left"), (range(8), "8 replicates left")])
+def test_the_reason_says_how_many_replicates_were_left_out(mixed, left_out):
+    row = judge(make_table(gain(0, 0)), cost=on_devices(make_cost(1), mixed, factor=10)).loc[4]
+    assert row["verdict"] == "cannot tell"
+    assert left_out in row["reason"]
+
+
 # --- 5: labelled sentences ---------------------------------------------------------------------------
 
 
@@ -206,7 +264,7 @@ def test_one_replicate_that_never_gets_there_forbids_support():
     table.loc[hopeless, "correct"] = 0
     row = judge(table).loc[5]
     assert row["verdict"] == "cannot tell"
-    assert "at least this in 1 replicates" in row["reason"]
+    assert "at least this in 1 replicate" in row["reason"]
 
 
 # --- what is missing -----------------------------------------------------------------------------------
