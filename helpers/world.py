@@ -1,8 +1,8 @@
 """News from an invented world: text and entities in any amount, from a seed, with three dials.
 
-Word lists and patterns stand in `data/world/` as plain text. The same settings give the same bytes on every
-platform and Python version: all chance comes from `random.Random(int).random()`, which is documented to be
-stable, and weights are made by addition, multiplication and division alone.
+The word lists and patterns are plain text in `data/world/`. The same settings give the same bytes on every
+platform and Python version: all randomness comes from `random.Random(int).random()`, which is documented to
+be stable, and weights need only addition, multiplication and division.
 """
 
 import re
@@ -14,22 +14,23 @@ from random import Random
 from helpers.settings import ROOT, WorldSettings
 
 FOLDER = ROOT / "data" / "world"
+FILES = ("names.txt", "sentences.txt", "syllables.txt", "words.txt")
 TYPES = ("PER", "LOC", "ORG", "WORK", "EVENT")
-INVENTED = ("given", "surname", "place", "stem", "feast")  # stems are company names
-SYLLABLES = ("beginning", "vowel", "common", *INVENTED)  # what they are made of
-NEW_NAMES = 0.15  # share of mentions whose name is made up on the spot, and mostly never comes again
+INVENTED = ("given", "surname", "place", "stem", "feast")  # lists of invented words; stems name companies
+SYLLABLES = ("beginning", "vowel", "common", *INVENTED)  # sections of the syllables that make them
+NEW_NAMES = 0.15  # share of mentions whose name is made up on the spot; few of these ever recur
 ZIPF_OFFSET = 3  # the name of rank r (from 0) is mentioned in proportion to 1 / (r + offset)
 PLAIN_CLAUSES = 0.08  # share of clauses without a name
 # Mentions of 1, 2, … words out of 100, as in CrossNER's Wikipedia text (5 and more together: 8).
 LENGTHS = (33, 35, 16, 9, 4, 2, 1)
-PATIENCE = 20  # draws for each word or sentence wanted, before lists and patterns count as too few
+PATIENCE = 20  # draws for each word or sentence, after which the lists and patterns count as too few
 
 Sentence = tuple[list[str], list[str]]  # words, IOB2 tags
 
 
 @dataclass(frozen=True)
 class World:
-    """Unlabelled text (a sentence a line, words apart by blanks) and three labelled splits."""
+    """Unlabelled text (one sentence a line, words separated by blanks) and three labelled splits."""
 
     text: list[str]
     train: list[Sentence]
@@ -44,20 +45,41 @@ class Draw:
         self.random = Random(seed).random
 
     def one(self, items: list):
-        """One item, all equally likely."""
+        """Draw one item, all equally likely.
+
+        Args:
+            items: what to choose from.
+
+        Returns:
+            One of the items.
+        """
         return items[int(self.random() * len(items))]
 
     def weighted(self, items: list, cumulative: list[float]):
-        """One item by cumulative weights, the last of which is the total."""
+        """Draw one item by weight.
+
+        Args:
+            items: what to choose from.
+            cumulative: for each item its weight added to those before it.
+
+        Returns:
+            One of the items.
+        """
         return items[bisect(cumulative, self.random() * cumulative[-1])]
 
 
 def read_sections(name: str, needed: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """The lines of a file in `data/world` by [section]; comments and blank lines are left out.
+    """Read the lines of a file in `data/world` by [section], without comments and blank lines.
+
+    Args:
+        name: the file's.
+        needed: sections that must be there.
+
+    Returns:
+        The lines of each section.
 
     Raises:
-        ValueError: a line stands before the first section (names file and line), or a section that is needed
-            is missing or empty.
+        ValueError: a line comes before the first section, or a needed section is missing or empty.
     """
     sections: dict[str, list[str]] = {}
     lines = None
@@ -68,26 +90,46 @@ def read_sections(name: str, needed: tuple[str, ...] = ()) -> dict[str, list[str
             lines = sections.setdefault(heading[1], [])
         elif line and not line.startswith("#"):
             if lines is None:
-                raise ValueError(f"{FOLDER / name}:{number}: put a [section] line before this one")
+                raise ValueError(f"data/world/{name}:{number}: put a [section] line before this one")
             lines.append(line)
     if lacking := [section for section in needed if not sections.get(section)]:
-        raise ValueError(f"{FOLDER / name}: [{lacking[0]}] is missing or empty: add a line under it")
+        raise ValueError(f"data/world/{name}: [{lacking[0]}] is missing or empty: add a line under it")
     return sections
 
 
 def check_slots(name: str, sections: dict[str, list[str]], words: dict[str, list[str]]) -> None:
-    """Raises ValueError if a pattern of a file asks for a list of words, or a type, that is not there."""
+    """Refuse patterns with a slot for a list of words, or for a type, that does not exist.
+
+    Args:
+        name: the file's, for the message.
+        sections: its patterns.
+        words: the lists of words.
+
+    Raises:
+        ValueError: a pattern has such a slot.
+    """
     for line in chain.from_iterable(sections.values()):
         for part in line.split():
             slot = part[1:-1]
             if part.startswith("<") and part != "<Demonym>" and not words.get(slot.lower()):
-                raise ValueError(f"{FOLDER / name}: {part} in {line!r}: add [{slot.lower()}] to words.txt")
+                raise ValueError(f"data/world/{name}: {part} in {line!r}: add [{slot.lower()}] to words.txt")
             if part.startswith("[") and slot not in (*TYPES, "ANY"):
-                raise ValueError(f"{FOLDER / name}: {part} in {line!r}: choose from {', '.join(TYPES)}, ANY")
+                raise ValueError(
+                    f"data/world/{name}: {part} in {line!r}: choose from {', '.join(TYPES)}, ANY"
+                )
 
 
 def invent_words(draw: Draw, syllables: dict[str, list[str]], ending: str, count: int) -> list[str]:
-    """`count` different capitalised words of two or three syllables, with endings of the section `ending`.
+    """Invent different capitalised words of two or three syllables and an ending.
+
+    Args:
+        draw: source of the draws.
+        syllables: beginnings, vowels and endings.
+        ending: the list of endings to use.
+        count: how many words.
+
+    Returns:
+        The words, in the order of drawing.
 
     Raises:
         ValueError: the syllables do not make so many.
@@ -101,7 +143,7 @@ def invent_words(draw: Draw, syllables: dict[str, list[str]], ending: str, count
             for _ in range(3 if draw.random() < 0.3 else 2)
         )
         words[(word + draw.one(syllables[ending])).capitalize()] = None
-    raise ValueError(f"{FOLDER / 'syllables.txt'}: too few syllables for {count} different words: add some")
+    raise ValueError(f"data/world/syllables.txt: too few syllables for {count} different words: add some")
 
 
 class Names:
@@ -115,24 +157,24 @@ class Names:
         check_slots("names.txt", self.patterns, words)
         longest = max(chain.from_iterable(self.patterns.values()), key=lambda line: len(line.split()))
         if len(longest.split()) > len(LENGTHS):
-            raise ValueError(f"{FOLDER / 'names.txt'}: {longest!r} has more than {len(LENGTHS)} words")
+            raise ValueError(f"data/world/names.txt: {longest!r} has more than {len(LENGTHS)} words")
         tilt, power, weights = 0.5 + settings.length, 1.0, []  # a tilt of 1 leaves the lengths as they are
         for share in LENGTHS:
             weights.append(share * power)
             power *= tilt
-        self.of_type = {kind: self._names(kind, weights) for kind in TYPES}
+        self.by_type = {kind: self._names(kind, weights) for kind in TYPES}
         self.zipf = list(accumulate(1 / (rank + ZIPF_OFFSET) for rank in range(self.count)))
 
     def _names(self, kind: str, weights: list[float]) -> tuple[list[tuple], list[float]]:
-        """For each length that the type has: its patterns and its names by rank; and cumulative weights."""
-        of_length, chances = [], []
+        """Return, for each length that the type has, patterns and names by rank; and cumulative weights."""
+        by_length, chances = [], []
         for length, weight in enumerate(weights, 1):
             patterns = [pattern.split() for pattern in self.patterns[kind] if len(pattern.split()) == length]
             if patterns:
                 names = {tuple(self._name(self.draw, patterns)): None for _ in range(self.count)}
-                of_length.append((patterns, [list(name) for name in names]))
+                by_length.append((patterns, [list(name) for name in names]))
                 chances.append(weight)
-        return of_length, list(accumulate(chances))
+        return by_length, list(accumulate(chances))
 
     def _name(self, draw: Draw, patterns: list[list[str]]) -> list[str]:
         name: list[str] = []
@@ -143,7 +185,7 @@ class Names:
         return name
 
     def _word(self, draw: Draw, slot: str, previous: str) -> str:
-        """A word for the slot: with `predictability` the one that always follows `previous`, else any."""
+        """Fill a slot: with probability `predictability` by the word that always follows `previous`."""
         if previous and draw.random() < self.predictability:
             if (slot, previous) not in self.followers:
                 self.followers[slot, previous] = pick(self.draw, self.words, slot)
@@ -151,21 +193,38 @@ class Names:
         return pick(draw, self.words, slot)
 
     def mention(self, draw: Draw, kind: str) -> list[str]:
-        """The words of one mention: its length is drawn first, then the name by Zipf's law."""
-        patterns, names = draw.weighted(*self.of_type[kind])
+        """Draw a mention: first its length, then the name by Zipf's law.
+
+        Args:
+            draw: source of the draws.
+            kind: its entity type.
+
+        Returns:
+            The words of the name.
+        """
+        patterns, names = draw.weighted(*self.by_type[kind])
         if draw.random() < NEW_NAMES:
             return self._name(draw, patterns)
         return draw.weighted(names, self.zipf[: len(names)])
 
 
 def pick(draw: Draw, words: dict[str, list[str]], slot: str) -> str:
-    """A word of the slot's list; a slot with a capital letter capitalises it."""
+    """Draw a word for a slot.
+
+    Args:
+        draw: source of the draws.
+        words: the lists of words.
+        slot: the name of a list; with a capital letter, the word is capitalised.
+
+    Returns:
+        The word.
+    """
     word = draw.one(words[slot.lower()])
     return word.capitalize() if slot[0].isupper() else word
 
 
 class Newspaper:
-    """Writes sentences from the patterns in `data/world/sentences.txt`."""
+    """A writer of sentences from the patterns in `data/world/sentences.txt`."""
 
     def __init__(self, settings: WorldSettings, words: dict[str, list[str]], names: Names):
         self.words, self.names, self.context = words, names, settings.context
@@ -177,7 +236,14 @@ class Newspaper:
         self.frames = [line.split() for line in sections["frames"]]
 
     def sentence(self, draw: Draw) -> Sentence:
-        """One sentence: its words and their IOB2 tags."""
+        """Write one sentence.
+
+        Args:
+            draw: source of the draws.
+
+        Returns:
+            Its words and their IOB2 tags.
+        """
         words: list[str] = []
         tags: list[str] = []
         for part in draw.one(self.frames):
@@ -216,9 +282,15 @@ class Newspaper:
 
 
 def generate(settings: WorldSettings) -> World:
-    """A world and its news: unlabelled text and labelled splits that share no sentence.
+    """Invent a world and write its news: unlabelled text and labelled splits that share no sentence.
 
     The three splits are written first, so that more unlabelled text does not change them.
+
+    Args:
+        settings: how much text, from which seed, and the dials.
+
+    Returns:
+        Text and splits.
 
     Raises:
         ValueError: a file in `data/world` cannot be used, or its patterns do not make so many sentences.
@@ -246,7 +318,7 @@ def generate(settings: WorldSettings) -> World:
             if text not in written:
                 written.add(text)
                 sentences.append(sentence)
-        raise ValueError(f"{FOLDER}: the patterns do not make {count:,} different sentences: add some")
+        raise ValueError(f"data/world: the patterns do not make {count:,} different sentences: add some")
 
     labelled = Draw(3 * settings.seed + 1)
     test, dev, train = (write(labelled, count) for count in (settings.test, settings.dev, settings.train))

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "helpers/masking.py"
-NEEDED = ("helpers", "tests", "notebooks/02_*.ipynb", "notebooks/03_*.ipynb", "pyproject.toml")
+NEEDED = ("helpers", "tests", "pyproject.toml")
 TESTS = "tests/test_masking*.py"
 # A failing example is enough: Hypothesis need not look for the smallest one.
 NO_SHRINKING = """
@@ -49,8 +49,8 @@ MUTANTS = (
     Mutant(
         "special tokens hidden",
         "special tokens and padding are drawn like text",
-        "key = units.masked_fill(~can_hide, LAST).bit",
-        "key = units.clone().bit",
+        "rank = units.masked_fill(~can_hide, LAST).bit",
+        "rank = units.clone().bit",
     ),
     Mutant(
         "first word safe",
@@ -61,8 +61,8 @@ MUTANTS = (
     Mutant(
         "budget of padding",
         "padding and special tokens count in the budget",
-        "count = budget(can_hide, scheme.mask_rate)",
-        "count = budget(torch.ones_like(can_hide), scheme.mask_rate)",
+        "budgets = budget(can_hide, scheme.mask_rate)",
+        "budgets = budget(torch.ones_like(can_hide), scheme.mask_rate)",
     ),
     Mutant(
         "budget up", "the budget is rounded up", ".round().clamp(min=1).long()", ".ceil().clamp(min=1).long()"
@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(
         "budget plus one",
         "one token more wherever there is a slot left",
-        "device=positions.device) < count[:, None]",
-        "device=positions.device) <= count[:, None]",
+        "device=positions.device) < budgets[:, None]",
+        "device=positions.device) <= budgets[:, None]",
     ),
     Mutant(
         "budget of the fullest",
@@ -196,39 +196,39 @@ MUTANTS = (
     Mutant(
         "words torn",
         "the tokens of a word have priorities of their own",
-        "_priority(keys.units).gather(1, words) << PLACE_BITS | words",
-        "_priority(keys.units) << PLACE_BITS | words",
+        "_upper(keys.units).gather(1, words) << PLACE_BITS | words",
+        "_upper(keys.units) << PLACE_BITS | words",
     ),
     # Spans
     Mutant(
         "spans too long",
         "each span has a word too many",
-        "enumerate(longer_than(scheme)[1:], start=1)",
-        "enumerate(longer_than(scheme)[:-1], start=1)",
+        "enumerate(length_thresholds(scheme)[1:], start=1)",
+        "enumerate(length_thresholds(scheme)[:-1], start=1)",
     ),
     Mutant(
         "spans too short",
         "each span has a word too few",
-        "enumerate(longer_than(scheme)[1:], start=1)",
-        "enumerate(longer_than(scheme)[2:], start=1)",
+        "enumerate(length_thresholds(scheme)[1:], start=1)",
+        "enumerate(length_thresholds(scheme)[2:], start=1)",
     ),
     Mutant(
         "span end exact",
         "a number that just reaches an entry counts as too short",
-        "covering = (length_key[:, starts] - longer).bitwise_and_(never)",
-        "covering = (length_key[:, starts] - longer - 1).bitwise_and_(never)",
+        "covering = (length_key[:, starts] - threshold).bitwise_and_(out_of_reach)",
+        "covering = (length_key[:, starts] - threshold - 1).bitwise_and_(out_of_reach)",
     ),
     Mutant(
         "span lengths exact",
         "the same in the lengths that are reported",
-        "(_second(keys.units) >= longer)",
-        "(_second(keys.units) > longer)",
+        "(_lower(keys.units) >= threshold)",
+        "(_lower(keys.units) > threshold)",
     ),
     Mutant(
         "nearest start wins",
         "a word belongs to the span that starts there: spans of one word",
         "torch.minimum(lowest, covering, out=lowest)",
-        "lowest = torch.where(lowest < never, lowest, covering)",
+        "lowest = torch.where(lowest < out_of_reach, lowest, covering)",
     ),
     Mutant(
         "longest never drawn",
@@ -257,26 +257,26 @@ MUTANTS = (
     Mutant(
         "long spans last",
         "length and priority come from one number",
-        "length_key = _second(keys.units)",
-        "length_key = _priority(keys.units)",
+        "length_key = _lower(keys.units)",
+        "length_key = _upper(keys.units)",
     ),
     Mutant(
         "no starts before",
         "spans start at words only, so the first words are hidden less often",
-        "(_priority(keys.units) & ~tag | place & tag).int()",
-        "(_priority(keys.units) & ~tag | place & tag).int() | (place < before).int() << BITS",
+        "(_upper(keys.units) & ~place_mask | place & place_mask).int()",
+        "(_upper(keys.units) & ~place_mask | place & place_mask).int() | (place < before).int() << BITS",
     ),
     Mutant(
         "edges ignored",
         'spans start before a row with edges="inside" too',
-        "covering.masked_fill_(of_start[:, starts] != of_word, never)",
+        "covering.masked_fill_(place_stretch[:, starts] != word_stretch, out_of_reach)",
         "pass",
     ),
     Mutant(
         "edges of the row alone",
         'with edges="inside" spans still start in an earlier stretch',
-        "of_start[:, starts] != of_word",
-        "of_start[:, starts] < 0",
+        "place_stretch[:, starts] != word_stretch",
+        "place_stretch[:, starts] < 0",
     ),
     Mutant(
         "not reordered",
@@ -287,8 +287,8 @@ MUTANTS = (
     Mutant(
         "stretch of the special",
         "the last word of a stretch is ordered with the next one",
-        "of_word.scatter(1, words.masked_fill(~can_hide, length), segments)",
-        "of_word.scatter(1, words, segments)",
+        "word_stretch.scatter(1, words.masked_fill(~can_hide, length), token_stretch)",
+        "word_stretch.scatter(1, words, token_stretch)",
     ),
     # Words that the budget cuts
     Mutant(
@@ -306,19 +306,19 @@ MUTANTS = (
     Mutant(
         "keep_whole drops units",
         "the whole unit stays visible",
-        "in_torn_word(words.masked_fill(~can_hide, -1), positions, count)",
-        "in_torn_word(units.masked_fill(~can_hide, -1), positions, count)",
+        "in_cut_word(words.masked_fill(~can_hide, -1), positions, budgets)",
+        "in_cut_word(units.masked_fill(~can_hide, -1), positions, budgets)",
     ),
     Mutant(
         "keep_whole at specials",
         "a whole word before a special token counts as cut",
-        "in_torn_word(words.masked_fill(~can_hide, -1), positions, count)",
-        "in_torn_word(words, positions, count)",
+        "in_cut_word(words.masked_fill(~can_hide, -1), positions, budgets)",
+        "in_cut_word(words, positions, budgets)",
     ),
     Mutant(
         "keep_whole at the wrong end",
         "looks at the word drawn first",
-        "last = positions.gather(1, count[:, None] - 1)",
+        "last = positions.gather(1, budgets[:, None] - 1)",
         "last = positions[:, :1]",
     ),
     Mutant(
@@ -337,32 +337,32 @@ MUTANTS = (
     Mutant(
         "mentions take all",
         "mentions may have the whole budget",
-        "2 * before + size < count[:, None]",
-        "before + size < count[:, None]",
+        "2 * earlier + size < budgets[:, None]",
+        "earlier + size < budgets[:, None]",
     ),
     Mutant(
         "mentions cut",
         "half the budget ends in the middle of a mention",
-        "2 * before + size < count[:, None]",
-        "2 * rank < count[:, None]",
+        "2 * earlier + size < budgets[:, None]",
+        "2 * rank < budgets[:, None]",
     ),
     Mutant(
         "mentions by their start",
         "taken if the first token falls into half the budget: more than half on average",
-        "2 * before + size < count[:, None]",
-        "2 * before < count[:, None]",
+        "2 * earlier + size < budgets[:, None]",
+        "2 * earlier < budgets[:, None]",
     ),
     Mutant(
         "mentions from the left",
         "the first mentions of a row are taken, in no random order",
-        "first = _priority(keys.units).gather(1, mention) << PLACE_BITS | mention",
-        "first = mention",
+        "mention_units = _upper(keys.units).gather(1, mention) << PLACE_BITS | mention",
+        "mention_units = mention",
     ),
     Mutant(
         "mentions not first",
         "mentions compete with spans",
-        "first - LAST, units",
-        "first, units",
+        "mention_units - LAST, units",
+        "mention_units, units",
     ),
     Mutant(
         "shares swapped",
@@ -379,20 +379,20 @@ MUTANTS = (
     Mutant(
         "fate from the replacement",
         "fate and replacement come from one number",
-        "fate = _priority(keys.slots)",
-        "fate = _second(keys.slots)",
+        "fate = _upper(keys.slots)",
+        "fate = _lower(keys.slots)",
     ),
     Mutant(
         "replacement from the fate",
         "the same the other way round",
-        "replacement = _second(keys.slots) * (",
-        "replacement = _priority(keys.slots) * (",
+        "replacement = _lower(keys.slots) * (",
+        "replacement = _upper(keys.slots) * (",
     ),
     Mutant(
         "one replacement",
         "all random tokens of a row are the same",
-        "replacement = _second(keys.slots) * (",
-        "replacement = _second(keys.slots[:, :1]) * (",
+        "replacement = _lower(keys.slots) * (",
+        "replacement = _lower(keys.slots[:, :1]) * (",
     ),
     Mutant(
         "special replacement",
@@ -469,14 +469,14 @@ MUTANTS = (
     Mutant(
         "words of another row",
         "the words of the first row shift the numbers of all",
-        "_priority(keys.units).gather(1, words) << PLACE_BITS | words",
-        "_priority(keys.units).roll(int(words[0].max()), 1).gather(1, words) << PLACE_BITS | words",
+        "_upper(keys.units).gather(1, words) << PLACE_BITS | words",
+        "_upper(keys.units).roll(int(words[0].max()), 1).gather(1, words) << PLACE_BITS | words",
     ),
     Mutant(
         "spans of another row",
         "how much text the other rows have shifts the numbers of all",
-        "candidates = (_priority(keys.units) & ~tag",
-        "candidates = (_priority(keys.units).roll(int(can_hide.sum()), 1) & ~tag",
+        "candidates = (_upper(keys.units) & ~place_mask",
+        "candidates = (_upper(keys.units).roll(int(can_hide.sum()), 1) & ~place_mask",
     ),
     # Statistics
     Mutant(
@@ -501,14 +501,14 @@ MUTANTS = (
     Mutant(
         "cut units as words",
         "units for words",
-        "cut_words=rows_with_both(words)",
-        "cut_words=rows_with_both(masked.units)",
+        "cut_words=rows_with_cut(words)",
+        "cut_words=rows_with_cut(masked.units)",
     ),
     Mutant(
         "cut words as units",
         "words for units",
-        "cut_units=rows_with_both(masked.units)",
-        "cut_units=rows_with_both(words)",
+        "cut_units=rows_with_cut(masked.units)",
+        "cut_units=rows_with_cut(words)",
     ),
     Mutant(
         "lengths in tokens",
@@ -529,10 +529,13 @@ MUTANTS = (
         "torch.stack([run_starts(hidden)], -1)[hidden]",
     ),
     # What is refused
-    Mutant("strategy unchecked", "any strategy goes", 'choose("strategy", STRATEGIES)', "pass"),
-    Mutant("edges unchecked", "any edges go", 'choose("edges", ("before", "inside"))', "pass"),
+    Mutant("strategy unchecked", "any strategy goes", 'require_one_of("strategy", STRATEGIES)', "pass"),
+    Mutant("edges unchecked", "any edges go", 'require_one_of("edges", ("before", "inside"))', "pass"),
     Mutant(
-        "corrupt_per unchecked", "any corrupt_per goes", 'choose("corrupt_per", ("token", "run"))', "pass"
+        "corrupt_per unchecked",
+        "any corrupt_per goes",
+        'require_one_of("corrupt_per", ("token", "run"))',
+        "pass",
     ),
     Mutant(
         "rate of one",
@@ -559,11 +562,11 @@ MUTANTS = (
         "if not isinstance(self.longest, Integral) or self.longest < 1:",
         "if self.longest < 1:",
     ),
-    Mutant("shares short of one", "shares need not add up to 1", " or not math.isclose(sum(mix), 1)", ""),
+    Mutant("shares short of one", "shares need not add up to 1", " or not math.isclose(sum(shares), 1)", ""),
     Mutant(
         "negative shares",
         "shares below 0 go",
-        " or min(mix) < 0",
+        " or min(shares) < 0",
         "",
     ),
     Mutant(
@@ -665,14 +668,14 @@ MUTANTS = (
     Mutant(
         "rows without words",
         "a row without words goes if another has some",
-        "if without.count_nonzero():",
-        "if without.all():",
+        "if wordless.count_nonzero():",
+        "if wordless.all():",
     ),
     Mutant(
         "mentions at specials",
         "mentions may contain special tokens",
-        "(strays := (mention_ids >= 0) & ~can_hide).any():",
-        "(strays := (mention_ids >= 0) & ~can_hide).all():",
+        "(outside_text := (mention_ids >= 0) & ~can_hide).any():",
+        "(outside_text := (mention_ids >= 0) & ~can_hide).all():",
     ),
     Mutant(
         "small integers",
@@ -701,19 +704,19 @@ MUTANTS = (
     Mutant(
         "tags of one bit less",
         "two candidates that reach the same word can look alike",
-        "tag = (1 << before.bit_length()) - 1",
-        "tag = (1 << before.bit_length()) // 2 - 1",
+        "place_mask = (1 << before.bit_length()) - 1",
+        "place_mask = (1 << before.bit_length()) // 2 - 1",
     ),
     Mutant(
         "stretches reordered alike",
         "all stretches of a row take the same number",
-        "reorder = (length_key & ~tag).gather(1, of_word)",
-        "reorder = (length_key & ~tag).gather(1, 0 * of_word)",
+        "reorder = (length_key & ~place_mask).gather(1, word_stretch)",
+        "reorder = (length_key & ~place_mask).gather(1, 0 * word_stretch)",
     ),
     Mutant(
-        "falling words",
-        "word ids may fall",
-        "if falls.count_nonzero():",
+        "decreasing words",
+        "word ids may decrease",
+        "if decreases.count_nonzero():",
         "if False:",
     ),
 )

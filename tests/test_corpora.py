@@ -2,17 +2,21 @@
 
 import gzip
 import hashlib
+import json
 import lzma
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
-from datasets import DatasetDict
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
 from helpers import corpora
-from helpers.corpora import CorpusError, load
-from helpers.settings import WorldSettings
+from helpers.corpora import CorpusError, files, load
+from helpers.settings import ROOT, WorldSettings
 
 TRAIN = "Anna\tB-PER\nKarenina\tI-PER\nread\tO\n\nRome\tB-LOC\nfell\tO\n"
 DEV = "Bruno\tB-PER\nslept\tO\n"
@@ -23,10 +27,10 @@ TEST = "Oslo\tB-LOC\nwoke\tO\n"
 def folder(tmp_path):
     """Writes files, given as text or bytes, and returns their folder."""
 
-    def write(files=(), **splits):
+    def write(others=(), **splits):
         contents = {"train": TRAIN, "dev": DEV, "test": TEST} | splits
         named = {f"{split}.txt": content for split, content in contents.items() if content is not None}
-        for name, content in (named | dict(files)).items():
+        for name, content in (named | dict(others)).items():
             (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         return tmp_path
 
@@ -34,11 +38,7 @@ def folder(tmp_path):
 
 
 def sentences(corpus, split="train"):
-    names = corpus.splits[split].features["ner_tags"].feature.names
-    return [
-        list(zip(row["tokens"], (names[tag] for tag in row["ner_tags"]), strict=True))
-        for row in corpus.splits[split]
-    ]
+    return [list(zip(words, tags, strict=True)) for words, tags in corpus.splits[split]]
 
 
 def tags(corpus, split="train"):
@@ -48,13 +48,12 @@ def tags(corpus, split="train"):
 # What is read
 
 
-def test_a_folder_becomes_splits_with_class_labels(folder):
+def test_a_folder_becomes_three_splits(folder):
     corpus = load(folder())
-    assert isinstance(corpus.splits, DatasetDict) and list(corpus.splits) == ["train", "dev", "test"]
+    assert list(corpus.splits) == ["train", "dev", "test"]
     assert corpus.types == ("LOC", "PER")
-    features = corpus.splits["test"].features
-    assert features["ner_tags"].feature.names == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
-    assert features["tokens"].feature.dtype == "string"
+    assert corpus.tag_names == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert corpus.splits["train"][1] == (["Rome", "fell"], ["B-LOC", "O"])
     assert sentences(corpus) == [
         [("Anna", "B-PER"), ("Karenina", "I-PER"), ("read", "O")],
         [("Rome", "B-LOC"), ("fell", "O")],
@@ -196,9 +195,15 @@ SEQEVAL = {"IOB1": IOB1, "IOB2": IOB2, "BIOES": IOBES, "BILOU": BILOU}
 @given(chunks=entity_sentences(), scheme=st.sampled_from(sorted(SEQEVAL)))
 def test_conversion_keeps_the_entities_that_seqeval_reads(tmp_path_factory, chunks, scheme):
     written = write_tags(chunks, scheme)
-    path = tmp_path_factory.mktemp("corpus") / "train.txt"
-    path.write_text("".join(f"w\t{tag}\n" for tag in written))
-    [(_, converted)] = corpora._read_labelled(path, [])
+    assume(any(kind for kind, _ in chunks))  # a split without entities is refused
+    path = tmp_path_factory.mktemp("corpus")
+    for split, content in (
+        ("train", "".join(f"w\t{tag}\n" for tag in written)),
+        ("dev", DEV),
+        ("test", TEST),
+    ):
+        (path / f"{split}.txt").write_text(content)
+    [(_, converted)] = load(path).splits["train"]
     read = Entities([written], SEQEVAL[scheme]).entities
     assert Entities([converted], IOB2).entities == read
     assert len(read[0]) == sum(kind is not None for kind, _ in chunks)
@@ -238,15 +243,104 @@ def test_text_of_ones_own(folder, tmp_path):
 
 
 def test_reading_stops_at_the_wanted_number_of_words(folder, tmp_path):
-    files = [tmp_path / "a.raw", tmp_path / "b.raw"]
-    for file in files:
+    texts = [tmp_path / "a.raw", tmp_path / "b.raw"]
+    for file in texts:
         file.write_text("one two\nthree four five\n\nsix\n\n")
     note = "Unlabelled text was read up to 5 words, in a.raw; the rest is not used."
-    corpus = load(folder(), files, words=4)
+    corpus = load(folder(), texts, words=4)
     assert corpus.text == ["one two", "three four five"] and note in corpus.notes
     for enough in (12, None):
-        corpus = load(folder(), files, words=enough)
+        corpus = load(folder(), texts, words=enough)
         assert len(corpus.text) == 6 and not any("read up to" in note for note in corpus.notes)
+
+
+# Which files are read
+
+
+def test_the_files_that_are_read_are_listed_and_no_others(folder, tmp_path):
+    path = folder({"my-train.conll": TRAIN, ".DS_Store": "", "README.md": "", "more.txt": "one\n"})
+    splits = [path / "train.txt", path / "dev.txt", path / "test.txt"]
+    assert files(path) == files(str(path), None) == splits
+    assert files(path, path / "more.txt") == [*splits, path / "more.txt"]
+    assert files(path, [str(path / "more.txt"), path / "README.md"]) == [
+        *splits,
+        path / "more.txt",
+        path / "README.md",
+    ]
+    (path / "dev.txt").unlink()
+    assert files(path) == [splits[0], splits[2]]
+
+
+def test_the_world_consists_of_four_files():
+    names = ("names.txt", "sentences.txt", "syllables.txt", "words.txt")
+    assert files("world") == [ROOT / "data" / "world" / name for name in names]
+    assert {file.name for file in (ROOT / "data" / "world").glob("*.txt")} == set(names)
+
+
+@pytest.mark.parametrize("missing", ["folder", "split", "text"])
+def test_what_is_missing_is_refused_as_in_loading(folder, tmp_path, missing):
+    path = folder(test=None if missing == "split" else TEST)
+    arguments = (
+        path / "nowhere" if missing == "folder" else path,
+        path / "no.txt" if missing == "text" else (),
+    )
+    with pytest.raises(CorpusError) as listing:
+        files(*arguments)
+    with pytest.raises(CorpusError) as loading:
+        load(*arguments)
+    assert str(listing.value) == str(loading.value)
+    if missing == "text":
+        assert str(listing.value) == f"{path / 'no.txt'}: no such file. Check the path."
+
+
+def test_the_world_has_no_text_of_ones_own(tmp_path):
+    with pytest.raises(CorpusError, match="brings its own text"):
+        files("world", tmp_path / "a.txt")
+
+
+# A locale that is not UTF-8
+
+LOADING = """
+import json, sys
+from helpers.corpora import CorpusError, files, load
+from helpers.settings import ROOT, WorldSettings
+
+folder, text = sys.argv[1:]
+world = load("world", world=WorldSettings(sentences=300, train=30, dev=20, test=30))
+own = load(folder, text)
+told = [world.provenance, own.text, own.splits, own.provenance, own.notes, len(files(folder, text))]
+for bad in ((folder + "/none",), (folder, text + ".none"), (ROOT,)):
+    try:
+        load(*bad)
+    except CorpusError as error:
+        told.append(str(error))
+with open("data/told.json", "w", encoding="utf-8") as file:
+    json.dump([sys.getfilesystemencoding(), told], file, ensure_ascii=False)
+"""
+
+
+def test_paths_may_have_any_letters_where_the_locale_is_not_utf_8(tmp_path):
+    project = tmp_path / "Übungen für é"
+    for name in ("helpers", "data/world"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    corpus = project / "größer"
+    corpus.mkdir()
+    contents = {"train.txt": TRAIN, "dev.txt": DEV, "test-ü.bio": TEST, "wörter.raw": "naïve\n"}
+    for name, content in contents.items():
+        (corpus / name).write_text(content, encoding="utf-8")
+    told = []
+    for locale in ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONUTF8": "1"}):
+        subprocess.run(
+            [sys.executable, "-c", LOADING, "größer", "größer/wörter.raw"],
+            env={**os.environ, "PYTHONPATH": str(project), **locale},
+            cwd=project,
+            check=True,
+        )
+        told.append(json.loads((project / "data" / "told.json").read_text(encoding="utf-8")))
+    (first, in_ascii), (second, in_utf_8) = told
+    assert (first, second) == ("ascii", "utf-8")
+    assert in_ascii == in_utf_8 and len(in_ascii) == 9
+    assert in_ascii[3]["corpus"] == "größer" and in_ascii[3]["text"] == ["wörter.raw"]
 
 
 # Bad input
@@ -378,7 +472,7 @@ def test_the_world_is_a_valid_corpus():
     assert len(corpus.text) == 500
     assert corpus.notes == []  # nothing converted, dropped or shared between test and train
     assert corpus.provenance["corpus"] == "world" and "seed=0" in corpus.provenance["settings"]
-    held_out = {" ".join(words) for split in corpus.splits for words in corpus.splits[split]["tokens"]}
+    held_out = {" ".join(words) for split in corpus.splits.values() for words, _ in split}
     assert not held_out & set(corpus.text)
 
 

@@ -162,13 +162,15 @@ def test_float16_scores_like_float32_on_a_world():
     scale = SCALES["smoke"]
     corpus = corpora.load("world", world=scale.world)
     tokenizer = tokenization.train(corpus.text, scale.model.vocabulary_size)
-    names = corpus.splits["test"].features["ner_tags"].feature.names
-    train, test = (
-        tokenization.encode(rows["tokens"], rows["ner_tags"], tokenizer, scale.model.length)
-        for rows in (corpus.splits["train"], corpus.splits["test"])
-    )
-    sentences = list(corpus.splits["test"]["tokens"])
-    gold = [[names[tag] for tag in tags] for tags in corpus.splits["test"]["ner_tags"]]
+    names = corpus.tag_names
+
+    def encode(split: str) -> tokenization.Windows:
+        sentences, tags = zip(*corpus.splits[split], strict=True)
+        numbers = [[names.index(tag) for tag in sentence_tags] for sentence_tags in tags]
+        return tokenization.encode(sentences, numbers, tokenizer, scale.model.length)
+
+    train, test = encode("train"), encode("test")
+    sentences, gold = map(list, zip(*corpus.splits["test"], strict=True))
     bert = model.build(replace(scale.model, vocabulary_size=len(tokenizer)), 0)
 
     def score(dtype: str) -> float:

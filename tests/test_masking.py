@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 from dataclasses import replace
 from itertools import groupby
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masking_rows import MASK, VOCABULARY, batch, generator, masked
 from torch._dynamo.testing import CompileCounter
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from helpers import masking
 from helpers.masking import (
     IGNORED,
     STRATEGIES,
@@ -36,6 +36,7 @@ from helpers.masking import (
     span_lengths,
     statistics,
 )
+from tests.masking_rows import MASK, VOCABULARY, batch, generator, masked
 
 # Special ids at both ends and in the middle; [MASK] is special even where `special_ids` does not name it.
 SMALL = Vocabulary(40, mask_token_id=17, special_ids=(0, 5, 39))
@@ -666,17 +667,24 @@ def test_bad_tensors_are_named(arguments, message):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("drawn_on", "ids_on", "same"),
     [
         ("cpu", "cpu", True),
         ("cuda", "cuda:0", True),
-        ("cuda:1", "cuda", True),
+        ("cuda:1", "cuda:1", True),
         ("cuda:0", "cuda:1", False),
-        ("cpu", "cuda", False),
+        ("cpu", "cuda:0", False),
     ],
 )
-def test_a_generator_without_a_number_is_on_the_device_of_the_ids(one, other, same):
-    assert masking._same_device(torch.device(one), torch.device(other)) is same
+def test_a_generator_without_a_number_is_on_the_device_of_the_ids(drawn_on, ids_on, same):
+    # Fake tensors are on any device, but hold no data: what comes after the check of devices asks for some.
+    error, message = (
+        (DataDependentOutputException, None) if same else (ValueError, f"generator is on {drawn_on}")
+    )
+    elsewhere = SimpleNamespace(device=torch.device(drawn_on))
+    with FakeTensorMode(), pytest.raises(error, match=message):
+        words = torch.zeros(2, 7, dtype=torch.long, device=ids_on)
+        mask(words, words, Scheme(), VOCABULARY, elsewhere)
 
 
 def test_mention_ids_that_do_not_fit_are_named_where_they_are_not_needed_too():

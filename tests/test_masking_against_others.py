@@ -1,22 +1,26 @@
 """Masking beside other people's samplers: where they agree, and each difference with its size.
 
-The beginner's loops of notebooks 02 and 03 agree in everything. Hugging Face, SpanBERT and Google differ by
-design: each test says in what, by how much, and in which case they agree.
+The loops of notebooks 02 and 03 agree in everything. Hugging Face, SpanBERT and Google differ by design: each
+test says in what, by how much, and in which case they agree.
 """
 
-import ast
-import json
 import random
 import warnings
 from collections import Counter
 from functools import cache, partial
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from masking_rows import (
+from scipy.stats import chi2_contingency, chisquare
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
+
+from helpers import plain_masking
+from helpers.masking import IGNORED, Scheme, Vocabulary, mask, span_length_weights
+from helpers.plain_masking import google_whole_words, spanbert_positions
+from tests.masking_rows import (
     MASK,
     as_matrix,
     batch,
@@ -25,57 +29,25 @@ from masking_rows import (
     masked,
     runs,
 )
-from plain_masking import google_whole_words, spanbert_positions
-from scipy.stats import chi2_contingency, chisquare
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
-
-from helpers.masking import IGNORED, Scheme, Vocabulary, mask, span_length_weights
 
 FITS, DIFFERS = 1e-3, 1e-6
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 ORDINARY = list(range(5, 1_000))
 
 
-# The beginner's loops
-
-
-@cache
-def loops(notebook: str) -> SimpleNamespace:
-    """The functions that a notebook defines, from the notebook itself, so that no copy can drift."""
-    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text())["cells"]
-    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    wanted = [
-        statement
-        for statement in ast.parse(code).body
-        if isinstance(statement, ast.Import | ast.ImportFrom | ast.FunctionDef)
-    ]
-    names = {}
-    exec(compile(ast.Module(wanted, type_ignores=[]), notebook, "exec"), names)
-    return SimpleNamespace(**{name: value for name, value in names.items() if not name.startswith("_")})
-
-
-def token_loop(word_ids: list[int], rate: float, rng: random.Random) -> list[int]:
-    return loops("02_token_masking").choose_tokens(word_ids, rate, rng)
-
-
-def word_loop(word_ids: list[int], rate: float, rng: random.Random) -> list[int]:
-    return loops("03_span_masking").choose_whole_words(word_ids, rate, rng)
+# The loops of the notebooks (tests/test_plain_masking.py holds them to the notebooks' cells)
 
 
 def span_loop(
     word_ids: list[int], rate: float, rng: random.Random, before: int = 9, p: float = 0.2
 ) -> list[int]:
-    notebook = loops("03_span_masking")
-    return notebook.choose_spans(word_ids, rate, notebook.span_weights(p, 10), rng, before)
+    return plain_masking.choose_spans(word_ids, rate, plain_masking.span_weights(p, 10), rng, before)
 
 
 ONE_STRETCH = "C" + "1213" * 6 + "1111" + "S___"  # 46 tokens of text, 7 hidden
 STRETCHES = "C" + "1213" * 3 + "S" + "11" + "S" + "12131" * 2 + "111" + "S___"  # 42 tokens of text, 6 hidden
 CHOICES = {
-    "token": (token_loop, Scheme("token")),
-    "whole words": (word_loop, Scheme("whole_word")),
+    "token": (plain_masking.choose_tokens, Scheme("token")),
+    "whole words": (plain_masking.choose_whole_words, Scheme("whole_word")),
     "spans": (span_loop, Scheme("span")),
     "spans from inside": (partial(span_loop, before=0), Scheme("span", edges="inside")),
 }
@@ -124,11 +96,10 @@ def test_the_loops_of_the_notebooks_have_the_same_budget_in_every_row(kind):
 
 
 def test_the_loop_of_the_notebook_corrupts_and_labels_as_the_tensors_do():
-    notebook = loops("02_token_masking")
     input_ids, word_ids = batch("C" + "1" * 60 + "S", copies=ROWS)
     ours = masked(input_ids, word_ids, Scheme("token"))
     row, words, rng = input_ids[0].tolist(), word_ids[0].tolist(), random.Random(2)
-    both = [notebook.mask_tokens(row, words, 0.15, MASK, ORDINARY, rng) for _ in range(ROWS)]
+    both = [plain_masking.mask_tokens(row, words, 0.15, MASK, ORDINARY, rng) for _ in range(ROWS)]
     theirs_seen, theirs_labels = (torch.tensor(part) for part in zip(*both, strict=True))
 
     def kinds(seen: torch.Tensor, labels: torch.Tensor) -> list[int]:
@@ -148,18 +119,18 @@ def test_the_loop_of_the_notebook_corrupts_and_labels_as_the_tensors_do():
     other = masked(input_ids, word_ids, Scheme("token", corruption=(0.78, 0.12, 0.1)))
     assert chi2_contingency([kinds(*other[:2]), kinds(theirs_seen, theirs_labels)]).pvalue < DIFFERS
     positions = ours.positions[0].tolist()
-    assert notebook.make_labels(row, positions) == ours.labels[0].tolist()
-    some = notebook.corrupt(row, positions, MASK, ORDINARY, rng)
+    assert plain_masking.make_labels(row, positions) == ours.labels[0].tolist()
+    some = plain_masking.corrupt(row, positions, MASK, ORDINARY, rng)
     assert all(some[place] == row[place] for place in range(len(row)) if place not in positions)
 
 
 def test_the_loops_of_notebook_03_draw_the_same_lengths():
-    notebook, rng = loops("03_span_masking"), random.Random(3)
-    counts = Counter(notebook.draw_span_length(0.2, 10, rng) for _ in range(50_000))
+    rng = random.Random(3)
+    counts = Counter(plain_masking.draw_span_length(0.2, 10, rng) for _ in range(50_000))
     drawn = [counts[length] for length in range(1, 11)]
-    assert chisquare(drawn, 50_000 * np.array(notebook.span_weights(0.2, 10))).pvalue > FITS
-    assert chisquare(drawn, 50_000 * np.array(notebook.span_weights(0.22, 10))).pvalue < DIFFERS
-    assert notebook.span_weights(0.2, 10) == pytest.approx(span_length_weights(0.2, 10), rel=1e-12)
+    assert chisquare(drawn, 50_000 * np.array(plain_masking.span_weights(0.2, 10))).pvalue > FITS
+    assert chisquare(drawn, 50_000 * np.array(plain_masking.span_weights(0.22, 10))).pvalue < DIFFERS
+    assert plain_masking.span_weights(0.2, 10) == pytest.approx(span_length_weights(0.2, 10), rel=1e-12)
 
 
 # Hugging Face: DataCollatorForLanguageModeling

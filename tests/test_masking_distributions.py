@@ -10,17 +10,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from masking_rows import (
-    MASK,
-    VOCABULARY,
-    as_matrix,
-    batch,
-    chance_of_so_different,
-    generator,
-    hidden_tokens,
-    masked,
-    runs,
-)
 from scipy.stats import chisquare
 
 from helpers.masking import (
@@ -33,6 +22,17 @@ from helpers.masking import (
     mask,
     span_length_weights,
     span_lengths,
+)
+from tests.masking_rows import (
+    MASK,
+    VOCABULARY,
+    as_matrix,
+    batch,
+    chance_of_so_different,
+    generator,
+    hidden_tokens,
+    masked,
+    runs,
 )
 
 ROWS = 16_000  # of 64 tokens

@@ -24,10 +24,9 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
-from helpers import masking, model, pretraining, settings
+from helpers import masking, model, plain_masking, pretraining, settings
 from helpers.masking import Scheme, Vocabulary, mask
 from helpers.tokenization import Blocks
-from tests import plain_masking
 
 LAPTOP = settings.SCALES["laptop"]
 SHAPES = ((32, 512), (256, 128), (LAPTOP.pretraining.batch_size, LAPTOP.model.length))
@@ -281,7 +280,7 @@ def parts(batch: Batch, rounds: int) -> dict:
 
     functions = {
         "all": ours(batch)["span"],
-        "checks": lambda _: masking._check(ids, words, scheme, vocabulary, generator, None),
+        "checks": lambda _: masking._refuse_bad_input(ids, words, scheme, vocabulary, generator, None),
         "random numbers": lambda _: masking.draw_keys(*ids.shape, scheme, generator),
         "words, budget": lambda _: (masking.number_words(words), masking.budget(words >= 0, RATE)),
         "ten passes": lambda new: masking.span_units(numbers, can_hide, new[0], scheme),

@@ -1,0 +1,94 @@
+"""The plain loops: the notebooks' are word for word theirs, and the authors' do as described."""
+
+import ast
+import inspect
+import json
+import random
+from functools import cache
+
+import pytest
+
+from helpers import plain_masking
+from helpers.settings import ROOT
+
+BUILT = {  # by which notebook, and which functions
+    "02_token_masking": ("choose_tokens", "corrupt", "make_labels", "mask_tokens"),
+    "03_span_masking": (
+        "choose_whole_words",
+        "draw_span_length",
+        "span_weights",
+        "stretches",
+        "choose_spans",
+    ),
+}
+
+
+@cache
+def functions_of(notebook: str) -> dict[str, list[ast.FunctionDef]]:
+    """The functions that the code cells of a notebook define, by name."""
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    found: dict[str, list[ast.FunctionDef]] = {}
+    for statement in ast.parse(code).body:
+        if isinstance(statement, ast.FunctionDef):
+            found.setdefault(statement.name, []).append(statement)
+    return found
+
+
+def bare(function: ast.FunctionDef) -> str:
+    """A function without its docstring and type hints."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+    function.returns = None
+    if ast.get_docstring(function) is not None:
+        function.body = function.body[1:]
+    return ast.unparse(function)
+
+
+@pytest.mark.parametrize(("notebook", "name"), [(book, name) for book in BUILT for name in BUILT[book]])
+def test_a_loop_of_a_notebook_is_the_notebook_s_own(notebook, name):
+    ours = ast.parse(inspect.getsource(getattr(plain_masking, name))).body[0]
+    assert [bare(theirs) for theirs in functions_of(notebook)[name]] == [bare(ours)]
+
+
+def test_the_room_needs_nothing_but_the_standard_library():
+    tree = ast.parse(inspect.getsource(plain_masking))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    named = {
+        name for node in imports for name in [getattr(node, "module", None), *(n.name for n in node.names)]
+    }
+    assert named <= {None, "itertools", "math", "random", "collections.abc", "Sequence"}
+
+
+def test_spans_that_overlap_or_touch_are_merged():
+    assert plain_masking.merged([[7, 8], [2, 3], [3, 4], [5], [12]]) == [[2, 3, 4, 5], [7, 8], [12]]
+
+
+def test_a_row_of_spanbert_shares_its_fate_within_a_merged_span():
+    ids, words = list(range(100, 160)), list(range(60))
+    shown = set()
+    for seed in range(200):
+        seen, labels = plain_masking.spanbert_row(ids, words, 0.15, 0.2, 10, 4, [7, 8], random.Random(seed))
+        positions = [place for place, label in enumerate(labels) if label != -100]
+        assert len(positions) == 9 and all(labels[place] == ids[place] for place in positions)
+        assert all(seen[place] == ids[place] for place in range(60) if place not in positions)
+        for span in plain_masking.merged([positions]):
+            kinds = {{4: "mask", 7: "random", 8: "random"}.get(seen[place], "kept") for place in span}
+            assert len(kinds) == 1
+            shown |= kinds
+    assert shown == {"mask", "random", "kept"}
+
+
+def test_a_row_of_google_s_hides_whole_words_within_the_budget():
+    words = [-1, *(word for word in range(20) for _ in range(1 + word % 3)), -1]
+    ids = list(range(100, 100 + len(words)))
+    budget = round(0.15 * len(words))
+    for seed in range(200):
+        seen, labels = plain_masking.google_row(ids, words, 0.15, 4, 50, random.Random(seed))
+        positions = [place for place, label in enumerate(labels) if label != -100]
+        hidden = {words[place] for place in positions}
+        assert positions == [place for place, word in enumerate(words) if word in hidden]
+        assert budget - 2 <= len(positions) <= budget and -1 not in hidden
+        assert all(seen[place] == 4 or seen[place] < 50 or seen[place] == ids[place] for place in positions)
+        assert all(seen[place] == ids[place] for place in range(len(ids)) if place not in positions)
