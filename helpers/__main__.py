@@ -372,7 +372,7 @@ def grade(options: argparse.Namespace) -> None:
         grades = grading.grade(submissions, folder, not options.no_isolation, limits)
     except (exercises.CourseworkError, sandbox.IsolationError) as error:
         raise InputError(error) from error
-    waiting = sum(grade.waits() for grade in grades)
+    waiting = sum(grade.ungraded() for grade in grades)
     _print(f"Grades: {folder / 'grades.csv'}\nA page for each student: {folder / 'feedback'}")
     if waiting:
         _print(

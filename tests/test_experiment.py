@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from helpers import experiment
+from helpers import experiment, model
 from helpers.corpora import CorpusError
 from helpers.experiment import COLUMNS, cells, plan, predictions, pretrained, replicate, results
 from helpers.running import arm, artifacts, executors
@@ -253,8 +253,9 @@ def test_the_reference_is_a_whole_laptop_run():
 
 
 def test_what_float16_made_is_another_artifact(table, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "device_name", lambda: "a T4")
     monkeypatch.setattr(plans, "precisions", lambda capability: ("float32", "float16"))
-    monkeypatch.setattr(plans, "training_speed", lambda *args: 1.0 + (args[3] == "float16"))
+    monkeypatch.setattr(plans, "training_speed", lambda *args: 1.0 + 2 * (args[3] == "float16"))
     before = stamps(artifacts.FOLDER)
     scaled = results(replace(settings, scale=replace(MICRO, arms=("none", "token")), out=tmp_path))
     after = stamps(artifacts.FOLDER)

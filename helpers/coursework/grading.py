@@ -64,7 +64,7 @@ class Grade:
         parts = [self.outcomes[point.name].earned for point in exercise.points]
         return None if None in parts else sum(parts)
 
-    def waits(self) -> int:
+    def ungraded(self) -> int:
         """Count the answers that still wait to be graded by hand.
 
         Returns:

@@ -9,7 +9,7 @@ from threading import Thread
 
 from helpers.settings import ROOT, processors
 
-# nbformat, nbclient and helpers.artifacts are imported where they are used: on Colab the setup cell imports
+# nbformat, nbclient and running.artifacts are imported where they are used: on Colab the setup cell imports
 # this module to install what is missing.
 
 FOLDER = ROOT / "notebooks"
@@ -71,7 +71,7 @@ def write(notebook, path: Path) -> None:
     """
     import nbformat
 
-    from helpers import artifacts
+    from helpers.running import artifacts
 
     artifacts.write(path, nbformat.writes(notebook) + "\n")
 

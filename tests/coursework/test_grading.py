@@ -109,12 +109,12 @@ def test_answers_in_words_wait_for_a_person_and_keep_their_points(graded):
     rows["ada"] |= {"points": "4.5", "comment": "=fine"}
     write_rows(folder / "written.csv", rows.values())
     again = grading.grade(submissions, folder)
-    assert again[0].total() == 29.5 and again[0].waits() == 0
+    assert again[0].total() == 29.5 and again[0].ungraded() == 0
     assert rows_of(folder / "written.csv")["ada"]["points"] == "4.5"
     assert rows_of(folder / "grades.csv")["ada"]["own_verdict"] == "4.5"
     assert "=fine" in (folder / "feedback" / "ada.html").read_text(encoding="utf-8")
     rewritten = [solved(own_verdict="Another answer."), *submissions[1:]]
-    assert grading.grade(rewritten, folder)[0].waits() == 1, "points for another answer do not count"
+    assert grading.grade(rewritten, folder)[0].ungraded() == 1, "points for another answer do not count"
 
 
 def test_a_long_answer_does_not_spoil_the_table(tmp_path):

@@ -1,1 +1,0 @@
-"""A package, because other folders have files of the same names."""
