@@ -1,6 +1,6 @@
 """Token, whole-word and span masking as a data collator, for `Trainer` and for a plain `DataLoader`.
 
-It stands where `transformers.DataCollatorForLanguageModeling` does, which hides no spans. In six lines, for a
+It replaces `transformers.DataCollatorForLanguageModeling`, which cannot hide spans. In six lines, for a
 `datasets.Dataset` with a column "text":
 
     rows = dataset.map(lambda batch: encode_with_word_ids(batch["text"], tokenizer, max_length=128),
@@ -34,29 +34,34 @@ def encode_with_word_ids(
     """Tokenize texts and keep the number of each token's word, which `MaskingCollator` needs.
 
     Words are the tokenizer's own (`BatchEncoding.word_ids`), so they differ from kind to kind:
-    - WordPiece of BERT: runs between blanks; each punctuation mark is a word ("isn't:" is isn | ' | t | :).
-    - Byte-level BPE of GPT-2 and RoBERTa: the blank before a word is part of it, further blanks are a word;
-      so is a run of punctuation marks, and an ending like 't ("isn't:" is isn | 't | :).
-    - Unigram with Metaspace, as of T5 and XLM-R: runs between blanks, punctuation included ("isn't:" is one
-      word). The "▁" before a word is part of it, further blanks are words.
+    - BERT's WordPiece: text is split at blanks, and each punctuation mark is a word ("isn't:" is
+      isn | ' | t | :).
+    - Byte-level BPE of GPT-2 and RoBERTa: the blank before a word is part of it, and further blanks are a
+      word. Consecutive punctuation marks are one word; so is an ending like 't ("isn't:" is isn | 't | :).
+    - Unigram with Metaspace, as in T5 and XLM-R: text is split at blanks only ("isn't:" is one word). The "▁"
+      before a word is part of it, and further blanks are words.
     With `is_split_into_words` they are the words given; a byte-level tokenizer then needs
     add_prefix_space=True to see blanks between them.
 
     Args:
-        texts: strings, or lists of words with `is_split_into_words`. One without words (an empty line) is
-            left out; what goes beyond `max_length` tokens, special ones included, is cut off.
+        texts: strings, or lists of words with `is_split_into_words`. A text without words (an empty line) is
+            left out.
+        tokenizer: a fast one that splits at blanks.
+        max_length: most tokens in a row, special ones included; the rest of a longer text is cut off.
+        is_split_into_words: whether the texts are lists of words.
 
     Returns:
-        A list for each text: "input_ids", "attention_mask", "word_ids" (-1 at special tokens).
+        Three columns, "input_ids", "attention_mask" and "word_ids" (-1 at special tokens), with one list for
+        each text.
 
     Raises:
-        ValueError: a slow tokenizer, or one that does not split at blanks, with which all of a sentence would
-            be hidden as one word; texts of the other kind than `is_split_into_words` says.
+        ValueError: the tokenizer is slow, or does not split at blanks, so that a whole sentence would be
+            hidden as one word; or the texts are not of the kind that `is_split_into_words` says.
     """
     if not tokenizer.is_fast:
-        raise ValueError(f"{type(tokenizer).__name__} is slow and has no word ids: take a fast tokenizer")
+        raise ValueError(f"{type(tokenizer).__name__} is slow and has no word ids: use a fast tokenizer")
     if any(isinstance(text, str) == is_split_into_words for text in texts):
-        raise ValueError("texts must be strings, or with is_split_into_words=True lists of words")
+        raise ValueError("texts must be strings, or lists of words with is_split_into_words=True")
     rows: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "word_ids": []}
     if not len(texts):
         return rows
@@ -65,7 +70,7 @@ def encode_with_word_ids(
     special_ids = _special_ids(tokenizer)
     for text, encoding in zip(texts, encodings, strict=True):
         if not is_split_into_words:
-            _check_words(text, encoding)
+            _refuse_words_with_blanks(text, encoding)
         tokens = zip(encoding.ids, encoding.word_ids, strict=True)
         word_ids = [-1 if word is None or token in special_ids else word for token, word in tokens]
         if max(word_ids, default=-1) >= 0:
@@ -79,17 +84,17 @@ def encode_with_word_ids(
 class MaskingCollator:
     """Pad rows, hide tokens by `scheme`, label the hidden ones.
 
-    Every epoch and every worker has masks of its own. A worker's generator is seeded with `seed` and the seed
-    that the `DataLoader` gives the worker: another for each worker, and each time that workers start. In the
-    main process, one generator seeded with `seed` goes on from call to call. So the masks are reproducible if
-    the loader's `generator` or `torch.manual_seed` is set (`Trainer` does that).
+    Every epoch and every worker gets masks of its own. A worker's generator is seeded with `seed` and with
+    the seed that the `DataLoader` gives the worker, which differs between workers and changes each time
+    workers start. In the main process, one generator seeded with `seed` continues from call to call. So the
+    masks are reproducible if the loader's `generator` or `torch.manual_seed` is set (`Trainer` does that).
 
-    In distributed training, give each rank a `seed` of its own; likewise a resumed run, or without workers it
-    begins with its first masks again. `Trainer` has one collator for training and evaluation, so evaluations
-    see other masks each time: to compare checkpoints, mask the evaluation rows once beforehand.
+    In distributed training, give each rank a `seed` of its own. Do the same for training that is resumed, or
+    without workers it repeats its first masks. `Trainer` uses one collator for training and evaluation, so
+    each evaluation sees other masks: to compare checkpoints, mask the evaluation rows once beforehand.
 
     Raises:
-        ValueError: the tokenizer has no mask token, or the seed is below 0.
+        ValueError: the tokenizer has no mask token, or the seed is negative.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -107,14 +112,14 @@ class MaskingCollator:
         self._generator, self._generator_seeds = None, None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the generator, which spawned workers fail to unpickle: a copy starts from its seeds."""
+        """Leave out the generator, which spawned workers fail to unpickle; a copy starts from its seeds."""
         return {**self.__dict__, "_generator": None, "_generator_seeds": None}
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Make a batch of rows.
 
         Args:
-            features: a row each, with "input_ids" and, of the same length, "word_ids" (-1 or None at special
+            features: rows with "input_ids" and, of the same length, "word_ids" (-1 or None at special
                 tokens); for the strategy "mentions" also "mention_ids" (-1 or None outside mentions).
 
         Returns:
@@ -122,8 +127,8 @@ class MaskingCollator:
             hidden), and the tokenizer's other model inputs if the rows have them ("token_type_ids").
 
         Raises:
-            ValueError: a column is missing or has another length; or `helpers.masking.mask` refuses the rows
-                (one without words).
+            ValueError: a column is missing or has another length, or `helpers.masking.mask` refuses the rows,
+                for example one without words.
         """
         names = {*self.tokenizer.model_input_names, "attention_mask"}
         batch = self.tokenizer.pad(
@@ -143,7 +148,7 @@ class MaskingCollator:
         return {**batch, "input_ids": masked.inputs, "labels": masked.labels}
 
     def _pad(self, features: Sequence[Mapping[str, Any]], name: str, like: torch.Tensor) -> torch.Tensor:
-        """A column of the rows, padded with -1 on the tokenizer's side to the shape of `like`."""
+        """Pad a column of the rows with -1, on the tokenizer's side, to the shape of `like`."""
         padded = torch.full_like(like, -1)  # [batch, length]
         for number, row in enumerate(features):
             if name not in row:
@@ -160,7 +165,7 @@ class MaskingCollator:
         return padded
 
     def _own_generator(self) -> torch.Generator:
-        """This process's generator: a worker gets a copy of the collator, and must not use its parent's."""
+        """Return this process's generator: a worker, with its copy of the collator, needs its own."""
         worker = torch.utils.data.get_worker_info()
         seeds = (self.seed,) if worker is None else (self.seed, worker.seed)
         if self._generator_seeds != seeds:
@@ -171,17 +176,17 @@ class MaskingCollator:
 
 
 def _special_ids(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
-    """What is never hidden: all special tokens but the unknown word, which is text (if it is that alone)."""
+    """Return the special ids that are never hidden; the unknown word may be, unless it has another role."""
     roles = [getattr(tokenizer, f"{role}_token_id") for role in ("bos", "eos", "sep", "pad", "cls", "mask")]
     return {*tokenizer.all_special_ids} - ({tokenizer.unk_token_id} - {*roles})
 
 
-def _check_words(text: str, encoding: "Encoding") -> None:
+def _refuse_words_with_blanks(text: str, encoding: "Encoding") -> None:
     """Raise ValueError if a word has a blank inside: then the tokenizer's word ids do not split the text."""
     for word in {*encoding.word_ids} - {None}:
         start, end = encoding.word_to_chars(word)
         if " " in (joined := text[start:end].strip()):
             raise ValueError(
                 f"the tokenizer takes {joined!r} for one word: its pre-tokenizer does not split at blanks. "
-                "Give lists of words with is_split_into_words=True, or take another tokenizer"
+                "Give lists of words with is_split_into_words=True, or use another tokenizer"
             )

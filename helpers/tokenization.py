@@ -16,7 +16,7 @@ from tokenizers.trainers import WordPieceTrainer
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]  # ids 0–4
-IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
+IGNORED = -100  # the label that PyTorch's cross entropy leaves out
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,24 @@ class Windows:
 
 
 def train(text: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Learn a cased WordPiece vocabulary of at most `vocabulary_size` pieces from lines of text.
+    """Learn a cased WordPiece vocabulary from lines of text.
 
-    Normalisation and word splitting are BERT's (Devlin et al., 2019), without lower-casing or accent
-    stripping; learning is the `tokenizers` library's. The same text gives the same vocabulary in every
-    process. Of a very large alphabet the most frequent max(100, vocabulary_size / 8) characters are kept.
+    Words are normalised and split as in BERT, but keep their case and accents; the `tokenizers` library
+    learns the pieces. The same text gives the same vocabulary in every process. Of a very large alphabet only
+    the most frequent max(100, vocabulary_size / 8) characters are kept.
 
-    Raises ValueError if the text holds no words, or if its characters alone overflow the vocabulary.
+    Args:
+        text: lines.
+        vocabulary_size: most pieces in the vocabulary, special tokens included.
+
+    Returns:
+        A fast BERT tokenizer.
+
+    Raises:
+        ValueError: the text holds no words, or its characters alone overflow the vocabulary.
+
+    Source:
+        Devlin et al. 2019; google-research/bert, tokenization.py.
     """
     text = list(text)
     backend = _bert_tokenizer(None).backend_tokenizer
@@ -55,8 +66,8 @@ def train(text: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
     alphabet = sorted(ranked[: max(100, vocabulary_size // 8)])
     if not alphabet:
         raise ValueError("No words to learn a vocabulary from: give at least one line of text.")
-    # The trainer numbers the pieces "##a", "##b", … in the order of a hash table, which changes from run to
-    # run, and breaks ties by these numbers. Handing them over in order, as tokens to keep, prevents that.
+    # The trainer numbers the pieces "##a", "##b", … in the order of a hash table, which differs between
+    # processes, and breaks ties by these numbers. Handing them over in order, as tokens to keep, fixes it.
     inside_words = [c for c in alphabet if len(split(normalize(f"a{c}"))) == 1]
     first_pieces = SPECIAL_TOKENS + alphabet + [f"##{c}" for c in inside_words]
     if len(first_pieces) > vocabulary_size:
@@ -81,23 +92,35 @@ def pack(
 ) -> Blocks:
     """Pack lines of text into full rows: [CLS] line [SEP] line [SEP] …, cut every `length` pieces.
 
-    Every row starts with [CLS]; the pieces after the last full row are dropped, so no row has padding
-    (the FULL-SENTENCES packing of RoBERTa, Liu et al., 2019). A word cut by the end of a row counts as a
-    word in both rows. Special tokens written out in the text ("[MASK]") are read as ordinary words.
+    Every row starts with [CLS]; the pieces after the last full row are dropped, so no row has padding. A word
+    cut by the end of a row counts as a word in both rows. Special tokens written out in the text ("[MASK]")
+    are read as ordinary words.
 
-    Raises ValueError if the text fills fewer than `minimum_rows` rows (give the batch size, and a text too
-    short for one batch is refused here), or if `length` leaves no room for a piece.
+    Args:
+        text: lines; empty ones are left out.
+        tokenizer: as `train` returns it.
+        length: tokens in a row, at least 3.
+        minimum_rows: refuse a text that fills fewer rows, such as those of one batch.
+
+    Returns:
+        The rows.
+
+    Raises:
+        ValueError: the text fills fewer than `minimum_rows` rows (at least one), or `length` leaves no room.
+
+    Source:
+        Liu et al. 2019 (RoBERTa), FULL-SENTENCES.
     """
     if length < 3:
         raise ValueError(f"length={length} leaves no room for text: choose at least 3.")
-    # A blank always ends a word, so equal runs between blanks have equal pieces: encode each run once.
-    numbers: dict[str | None, int] = {None: 0}  # run -> its number; 0 is the [SEP] that ends every line
-    stream = array("i")  # the whole text as numbers of runs
+    # A blank always ends a word, so equal chunks between blanks have equal pieces: encode each chunk once.
+    numbers: dict[str | None, int] = {None: 0}  # chunk -> its number; 0 is the [SEP] that ends every line
+    stream = array("i")  # the whole text as numbers of chunks
     for line in text:
         if line.strip():
-            stream.extend([numbers.setdefault(run, len(numbers)) for run in line.split(" ")])
+            stream.extend([numbers.setdefault(chunk, len(numbers)) for chunk in line.split(" ")])
             stream.append(0)
-    ids, pieces = _encode_runs(list(numbers)[1:], tokenizer)
+    ids, pieces = _encode_chunks(list(numbers)[1:], tokenizer)
     stream = np.frombuffer(stream, np.int32)
     body = length - 1  # pieces of text in a row, after [CLS]
     rows = int(pieces[stream].sum()) // body
@@ -106,8 +129,8 @@ def pack(
             f"The text is too short: it fills {rows} rows of {length} pieces, and at least "
             f"{max(1, minimum_rows)} are needed. Give more text, or a smaller length or batch size."
         )
-    where = _ranges(np.cumsum(pieces) - pieces, pieces, stream)[: rows * body].reshape(rows, body)
-    ids = ids[where]  # [rows, body]
+    piece_numbers = _ranges(np.cumsum(pieces) - pieces, pieces, stream)
+    ids = ids[piece_numbers[: rows * body]].reshape(rows, body)
     is_word = ids != tokenizer.sep_token_id
     starts_word = is_word & ~_is_continuation(tokenizer)[ids]
     starts_word[:, 0] = is_word[:, 0]
@@ -122,9 +145,18 @@ def pack(
 def label_pieces(tags: Sequence[int], word_ids: Sequence[int | None]) -> list[int]:
     """Give each word's tag to the first of its pieces; every other piece and special token gets -100.
 
-    `word_ids` holds one word number for each piece, and None (or -1) at special tokens, as
-    `tokenizer(...).word_ids()` returns it. So a mention counts once in the loss, however many pieces
-    its words have (Devlin et al., 2019, section 5.3).
+    So each word counts once in the loss, however many pieces it has.
+
+    Args:
+        tags: number of each word's tag.
+        word_ids: number of each piece's word, None or -1 at special tokens, as `tokenizer(...).word_ids()`
+            returns it.
+
+    Returns:
+        One label for each piece.
+
+    Source:
+        Devlin et al. 2019, section 5.3.
     """
     previous = [None, *word_ids]
     return [
@@ -139,20 +171,28 @@ def encode(
     tokenizer: PreTrainedTokenizerFast,
     length: int,
 ) -> Windows:
-    """Turn sentences of words (and their tag numbers, if known) into padded rows of at most `length`.
+    """Turn sentences of words (and their tag numbers, if known) into padded rows.
 
-    A sentence that fits is one row, [CLS] pieces [SEP]. A longer one is cut into windows that overlap by
-    half or more. Each word is scored in exactly one of them: the windows take over from each other in the
-    middle of their overlap, so that every scored word has context on both sides. A word without pieces
-    (a control character, say) is scored nowhere; `decode` tags it "O".
+    A sentence that fits is one row, [CLS] pieces [SEP]. A longer one is cut into windows that overlap by half
+    or more. Each word is scored in exactly one of them: the windows take over from each other in the middle
+    of their overlap, so that every scored word has context on both sides. A word without pieces (a control
+    character, for example) is scored nowhere; `decode` tags it "O".
 
-    Raises ValueError if a sentence and its tags differ in number, or if `length` is below 3.
+    Args:
+        sentences: words of each sentence.
+        tags: numbers of each sentence's tags, or None if they are unknown.
+        tokenizer: as `train` returns it.
+        length: most tokens in a row, at least 3.
+
+    Returns:
+        The rows, as wide as the longest.
+
+    Raises:
+        ValueError: a sentence has more or fewer tags than words, or `length` is below 3.
     """
     if length < 3:
         raise ValueError(f"length={length} leaves no room for text: choose at least 3.")
-    sentences = list(sentences)  # a column of a data set is slow to read one row at a time
     if tags is not None:
-        tags = list(tags)
         for number, (sentence, sentence_tags) in enumerate(zip(sentences, tags, strict=True)):
             if len(sentence) != len(sentence_tags):
                 raise ValueError(
@@ -193,10 +233,19 @@ def encode(
 def decode(
     windows: Windows, predictions: torch.Tensor, sentences: Sequence[Sequence[str]], names: Sequence[str]
 ) -> list[list[str]]:
-    """Read one tag per word off `predictions` [windows, width], the tag numbers that a model chose.
+    """Read one tag for each word off a model's predictions.
 
-    A tag is the model's own choice, also where it breaks IOB2 (an I- that follows no B-): strict scoring
-    must see that. Words that no window scores, because they have no pieces, get "O".
+    Tags stay as the model chose them, even if they break IOB2 (an I- that follows no B-): strict scoring must
+    see that. Words that no window scores, because they have no pieces, get "O".
+
+    Args:
+        windows: the sentences, as `encode` returns them.
+        predictions: `[windows, width]` tag numbers that the model chose.
+        sentences: words of each sentence, as handed to `encode`.
+        names: the tags in the order of their numbers.
+
+    Returns:
+        The tags of each sentence.
     """
     tags = [["O"] * len(sentence) for sentence in sentences]
     scored = windows.word >= 0
@@ -215,7 +264,7 @@ def _bert_tokenizer(vocabulary: dict[str, int] | None) -> PreTrainedTokenizerFas
 
 
 def _plain_text_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """A copy of the tokenizer's Rust half in which "[MASK]" in a text is text, and nothing is cut off."""
+    """Copy the tokenizer's Rust half so that "[MASK]" in a text is text, and nothing is cut off."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_padding()
     backend.no_truncation()
@@ -223,30 +272,30 @@ def _plain_text_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     return backend
 
 
-def _encode_runs(runs: list[str], tokenizer: PreTrainedTokenizerFast) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of [SEP] and of the pieces of all runs, one after the other, and how many pieces each has."""
+def _encode_chunks(chunks: list[str], tokenizer: PreTrainedTokenizerFast) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of [SEP] and of all chunks' pieces, one after the other, and each one's piece count."""
     backend = _plain_text_backend(tokenizer)
-    batches = [runs[start : start + 100] for start in range(0, len(runs), 100)]  # faster than one by one
+    batches = [chunks[start : start + 100] for start in range(0, len(chunks), 100)]  # faster than one by one
     encodings = backend.encode_batch(batches, is_pretokenized=True, add_special_tokens=False)
     ids = [tokenizer.sep_token_id, *chain.from_iterable(e.ids for e in encodings)]
-    run = [0, *(1 + 100 * k + number for k, e in enumerate(encodings) for number in e.word_ids)]
-    return np.array(ids), np.bincount(run, minlength=1 + len(runs))
+    chunk_of_piece = [0, *(1 + 100 * k + chunk for k, e in enumerate(encodings) for chunk in e.word_ids)]
+    return np.array(ids), np.bincount(chunk_of_piece, minlength=1 + len(chunks))
 
 
 def _is_continuation(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
-    """[vocabulary] true for the pieces that only continue a word ("##s")."""
+    """Mark the pieces that only continue a word ("##s"): [vocabulary] bool."""
     return np.array([t.startswith("##") for t in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])
 
 
 def _ranges(first: np.ndarray, count: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """first[i], first[i] + 1, … (count[i] numbers) for every i in `chosen`, one after the other."""
+    """Return first[i], first[i] + 1, … (count[i] numbers) for every i in `chosen`, one after the other."""
     count = count[chosen]
     ends = np.cumsum(count)
     return np.arange(ends[-1]) + np.repeat(first[chosen] - (ends - count), count)
 
 
 def _cut(pieces: int, room: int) -> list[tuple[int, int, int, int]]:
-    """Windows (start, end, score_from, score_to) of at most `room` pieces over a sentence of `pieces`."""
+    """Cut a sentence of `pieces` into windows (start, end, score_from, score_to) of at most `room` pieces."""
     if pieces <= room:
         return [(0, pieces, 0, pieces)]
     last = pieces - room

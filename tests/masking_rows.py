@@ -56,7 +56,7 @@ def as_matrix(chosen: Sequence[Sequence[int]], length: int) -> np.ndarray:
 
 
 def runs(hidden: np.ndarray, longest: int) -> np.ndarray:
-    """How many runs of 1, 2, …, `longest` or more hidden neighbours each row has: `[rows, longest]`."""
+    """How many runs of 1, 2, …, `longest` or more hidden tokens each row has: `[rows, longest]`."""
     edges = np.diff(np.pad(hidden.astype(int), ((0, 0), (1, 1))))  # [rows, length + 1]
     row_of, starts = np.nonzero(edges == 1)
     lengths = np.nonzero(edges == -1)[1] - starts  # both are in row-major order, so they belong together

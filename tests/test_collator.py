@@ -524,7 +524,7 @@ def test_a_tokenizer_that_does_not_split_at_blanks_is_refused_unless_words_are_g
 
 @pytest.mark.parametrize(("texts", "split"), ((["two words"], True), ([["two", "words"]], False)))
 def test_texts_of_the_other_kind_are_refused(wordpiece, texts, split):
-    with pytest.raises(ValueError, match="strings, or with is_split_into_words=True lists of words"):
+    with pytest.raises(ValueError, match="strings, or lists of words with is_split_into_words=True"):
         encode_with_word_ids(texts, wordpiece, max_length=64, is_split_into_words=split)
 
 

@@ -40,8 +40,7 @@ def test_the_frozen_state_stands_in_the_protocol():
 
 def test_the_same_settings_give_the_same_text_in_every_process():
     program = (
-        "import sys; sys.path.insert(0, 'tests');"
-        "from test_world import SMALL, digest; from helpers.world import generate;"
+        "from tests.test_world import SMALL, digest; from helpers.world import generate;"
         "print(digest(generate(SMALL)))"
     )
     for seed in "12":
