@@ -18,23 +18,26 @@ def finetune(
     settings: FinetuningSettings,
     dtype: str = "float32",
 ) -> BertForTokenClassification:
-    """Trains encoder and a new tag layer on labelled sentences, for a fixed number of steps.
+    """Train the encoder and a new tag layer on labelled sentences, for a fixed number of steps.
 
-    The recipe is BERT's (Devlin et al. 2019, section 5.3): cross entropy on the first piece of each word.
-    A row is a sentence, or a window of one.
+    The loss is cross entropy on the first piece of each word. A row is a sentence, or a window of one.
 
-    In float16 the loss is scaled, so that small gradients do not vanish (Micikevicius et al. 2018, section
-    3.2). A step whose gradients overflow is skipped and the scale halved; the learning rate goes on by step.
+    In float16 the loss is scaled, so that small gradients do not vanish. A step whose gradients overflow is
+    skipped and the scale halved; the learning rate goes on by step.
 
     Args:
         pretrained: its weights are copied, not changed.
         windows: labelled rows from `tokenization.encode`.
         tags: their names, in the order of their numbers.
+        settings: the recipe; its seed decides the new layer, the order of rows and dropout.
         dtype: "float32", "bfloat16", or "float16" with loss scaling.
 
-    Raises:
-        FloatingPointError: a loss that is no number, in any step.
-        MemoryError: the GPU's memory does not hold a batch.
+    Returns:
+        The tagger, on the device of `pretrained`. (A loss that is no number is a FloatingPointError, and a
+        batch that the GPU's memory does not hold is a MemoryError.)
+
+    Source:
+        Devlin et al. 2019, section 5.3; loss scaling: Micikevicius et al. 2018, section 3.2.
     """
     keep_freed_memory()
     model = token_classifier(pretrained, tags, settings.seed, settings.dropout).to(pretrained.device)
@@ -60,15 +63,13 @@ def finetune(
             scaler.update()
             optimizer.zero_grad()
             losses.append(loss.detach())
-        _check(torch.stack(losses))
+        _refuse_broken(torch.stack(losses))
     return model.eval()
 
 
-def _check(losses: torch.Tensor) -> None:
-    """Raises FloatingPointError if a loss is no number; once for all `[steps]`, for it waits for the device.
-
-    Loss scaling would hide it: every step from there on would be skipped.
-    """
+def _refuse_broken(losses: torch.Tensor) -> None:
+    """Raises FloatingPointError if a loss is no number; once for all `[steps]`, since it waits for the device."""
+    # Loss scaling would hide it: every step from there on would be skipped.
     broken = (~losses.isfinite()).nonzero()
     if len(broken):
         step = int(broken[0])
@@ -80,11 +81,7 @@ def _check(losses: torch.Tensor) -> None:
 
 @contextmanager
 def _memory_for(rows: int, device: torch.device) -> Iterator[None]:
-    """Says what to do where the GPU's memory does not hold a batch of so many rows.
-
-    Raises:
-        MemoryError: it does not.
-    """
+    """Raises MemoryError, with the remedy, where the GPU's memory does not hold a batch of so many rows."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -95,13 +92,19 @@ def _memory_for(rows: int, device: torch.device) -> Iterator[None]:
 
 
 def batches(lengths: torch.Tensor, settings: FinetuningSettings) -> list[torch.Tensor]:
-    """The rows of each step: all in random order, then all again; the seed decides it.
+    """Choose the rows of each step: all in random order, then all again; the seed decides it.
 
-    Rows of every four batches are dealt out by length, so that less of a batch is padding (Khomenko et al.
-    2016, "Accelerating recurrent neural network training using sequence bucketing").
+    Rows of every four batches are dealt out by length, so that less of a batch is padding.
 
     Args:
         lengths: pieces of each row, `[rows]`.
+        settings: steps, rows of a batch, seed.
+
+    Returns:
+        The numbers of the rows, `[batch_size]` for each step.
+
+    Source:
+        Khomenko et al. 2016, "Accelerating recurrent neural network training using sequence bucketing".
     """
     generator = torch.Generator().manual_seed(settings.seed)
     taken = settings.steps * settings.batch_size
@@ -118,12 +121,19 @@ def batches(lengths: torch.Tensor, settings: FinetuningSettings) -> list[torch.T
 def predict(
     model: BertForTokenClassification, windows: Windows, dtype: str = "float32", batch_size: int = 128
 ) -> torch.Tensor:
-    """The tag number that the model scores highest at the first piece of each word, `[windows, width]`.
+    """Choose the tag that the model scores highest at the first piece of each word.
 
-    Rows are taken in order of length, so that little of a batch is padding. Other places hold 0.
+    Rows are taken in order of length, so that little of a batch is padding.
 
-    Raises:
-        MemoryError: the GPU's memory does not hold a batch.
+    Args:
+        model: the tagger.
+        windows: rows from `tokenization.encode`.
+        dtype: as for `finetune`.
+        batch_size: rows.
+
+    Returns:
+        Numbers of tags, `[windows, width]`; 0 where no word is scored. (A batch that the GPU's memory does not
+        hold is a MemoryError.)
     """
     predictions = torch.zeros_like(windows.input_ids)
     lengths = windows.attention_mask.sum(1)  # [windows]
@@ -137,10 +147,8 @@ def predict(
 def _scores(
     model: BertForTokenClassification, windows: Windows, batch: torch.Tensor, scored: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits `[batch, slots, tags]` at the pieces of some rows that are scored, and their positions.
-
-    A row with fewer scored pieces than slots fills them up with others.
-    """
+    """Logits `[batch, slots, tags]` at the pieces of some rows that are scored, and their positions."""
+    # A row with fewer scored pieces than slots fills them up with others.
     width = int(windows.attention_mask[batch].sum(1).max())  # cut padding that no row needs
     slots = int(scored[batch].sum(1).max())
     positions = scored[batch, :width].byte().sort(dim=1, descending=True, stable=True).indices[:, :slots]
