@@ -68,7 +68,7 @@ def finetune(
 
 
 def _refuse_broken(losses: torch.Tensor) -> None:
-    """Raises FloatingPointError if a loss is no number; once for all `[steps]`, since it waits for the device."""
+    """Raises FloatingPointError if a loss is no number; once for all `[steps]`: it waits for the device."""
     # Loss scaling would hide it: every step from there on would be skipped.
     broken = (~losses.isfinite()).nonzero()
     if len(broken):
@@ -132,8 +132,8 @@ def predict(
         batch_size: rows.
 
     Returns:
-        Numbers of tags, `[windows, width]`; 0 where no word is scored. (A batch that the GPU's memory does not
-        hold is a MemoryError.)
+        Numbers of tags, `[windows, width]`; 0 where no word is scored. (A batch that does not fit into the
+        GPU's memory is a MemoryError.)
     """
     predictions = torch.zeros_like(windows.input_ids)
     lengths = windows.attention_mask.sum(1)  # [windows]
