@@ -18,7 +18,7 @@ def finetune(
     settings: FinetuningSettings,
     dtype: str = "float32",
 ) -> BertForTokenClassification:
-    """Trains encoder and a new tag layer on labelled sentences, for a fixed number of steps.
+    """Train the encoder and a new tag layer on labelled sentences, for a fixed number of steps.
 
     The recipe is BERT's (Devlin et al. 2019, section 5.3): cross entropy on the first piece of each word.
     A row is a sentence, or a window of one.
@@ -30,11 +30,18 @@ def finetune(
         pretrained: its weights are copied, not changed.
         windows: labelled rows from `tokenization.encode`.
         tags: their names, in the order of their numbers.
+        settings: the recipe of this fine-tuning.
         dtype: "float32", "bfloat16", or "float16" with loss scaling.
 
+    Returns:
+        The tagger, in evaluation mode.
+
     Raises:
-        FloatingPointError: a loss that is no number, in any step.
+        FloatingPointError: the loss of some step is infinite or not a number.
         MemoryError: the GPU's memory does not hold a batch.
+
+    Source:
+        Devlin et al. (2019), section 5.3; Micikevicius et al. (2018), section 3.2.
     """
     keep_freed_memory()
     model = token_classifier(pretrained, tags, settings.seed, settings.dropout).to(pretrained.device)
@@ -65,9 +72,16 @@ def finetune(
 
 
 def _check(losses: torch.Tensor) -> None:
-    """Raises FloatingPointError if a loss is no number; once for all `[steps]`, for it waits for the device.
+    """Refuse losses that are infinite or not numbers.
 
-    Loss scaling would hide it: every step from there on would be skipped.
+    Loss scaling would hide them: every step from there on would be skipped. They are checked once, for all
+    steps together, because reading a loss waits for the device.
+
+    Args:
+        losses: `[steps]`.
+
+    Raises:
+        FloatingPointError: a loss is infinite or not a number; the message names the first such step.
     """
     broken = (~losses.isfinite()).nonzero()
     if len(broken):
@@ -80,7 +94,7 @@ def _check(losses: torch.Tensor) -> None:
 
 @contextmanager
 def _memory_for(rows: int, device: torch.device) -> Iterator[None]:
-    """Says what to do where the GPU's memory does not hold a batch of so many rows.
+    """Say what to do if the GPU's memory does not hold a batch of so many rows.
 
     Raises:
         MemoryError: it does not.
@@ -95,13 +109,19 @@ def _memory_for(rows: int, device: torch.device) -> Iterator[None]:
 
 
 def batches(lengths: torch.Tensor, settings: FinetuningSettings) -> list[torch.Tensor]:
-    """The rows of each step: all in random order, then all again; the seed decides it.
+    """Choose the rows of each step: all in random order, then all again, as the seed decides.
 
-    Rows of every four batches are dealt out by length, so that less of a batch is padding (Khomenko et al.
-    2016, "Accelerating recurrent neural network training using sequence bucketing").
+    The rows of every four batches are dealt out by length, so that less of a batch is padding.
 
     Args:
         lengths: pieces of each row, `[rows]`.
+        settings: the recipe, for its steps, batch size and seed.
+
+    Returns:
+        Row numbers, a tensor for each step.
+
+    Source:
+        Khomenko et al. (2016), "Accelerating recurrent neural network training using sequence bucketing".
     """
     generator = torch.Generator().manual_seed(settings.seed)
     taken = settings.steps * settings.batch_size
@@ -118,9 +138,18 @@ def batches(lengths: torch.Tensor, settings: FinetuningSettings) -> list[torch.T
 def predict(
     model: BertForTokenClassification, windows: Windows, dtype: str = "float32", batch_size: int = 128
 ) -> torch.Tensor:
-    """The tag number that the model scores highest at the first piece of each word, `[windows, width]`.
+    """Predict a tag for the first piece of each word.
 
-    Rows are taken in order of length, so that little of a batch is padding. Other places hold 0.
+    Rows are taken in order of length, so that little of a batch is padding.
+
+    Args:
+        model: the tagger.
+        windows: rows from `tokenization.encode`.
+        dtype: as for `finetune`.
+        batch_size: rows that are predicted together.
+
+    Returns:
+        `[windows, width]`, the number of the tag with the highest score; 0 at all other places.
 
     Raises:
         MemoryError: the GPU's memory does not hold a batch.
@@ -137,9 +166,17 @@ def predict(
 def _scores(
     model: BertForTokenClassification, windows: Windows, batch: torch.Tensor, scored: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits `[batch, slots, tags]` at the pieces of some rows that are scored, and their positions.
+    """Score the pieces of some rows that count.
 
-    A row with fewer scored pieces than slots fills them up with others.
+    Args:
+        model: the tagger.
+        windows: all rows.
+        batch: the numbers of the rows to score, `[batch]`.
+        scored: which pieces count, `[windows, width]` bool.
+
+    Returns:
+        Logits, `[batch, slots, tags]`, and the positions that they belong to, `[batch, slots]`. A row with
+        fewer scored pieces than slots fills them up with others.
     """
     width = int(windows.attention_mask[batch].sum(1).max())  # cut padding that no row needs
     slots = int(scored[batch].sum(1).max())
