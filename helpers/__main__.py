@@ -42,8 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise KeyboardInterrupt  # a cluster's preemption: the state is kept, as for Ctrl-C
 
     try:
-        if not __debug__:
-            raise InputError(ASSERTS)
+        _refuse_to_run_without_asserts()
         options = _parser().parse_args(arguments)
         before = signal.signal(signal.SIGTERM, interrupt)
         try:
@@ -65,8 +64,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _refuse_to_run_without_asserts() -> None:
+    if not __debug__:
+        raise InputError(ASSERTS)
+
+
 def _print(text: object, stream=None) -> None:
-    """Prints a line. Nobody may be reading any more (`| head -1`): the work goes on all the same."""
+    """Print a line. If nobody is reading any more (`| head -1`), the work goes on all the same."""
     stream = stream or sys.stdout
     try:
         print(text, file=stream, flush=True)
@@ -77,7 +81,7 @@ def _print(text: object, stream=None) -> None:
 
 
 def _message(error: Exception) -> str:
-    """What to say of an error that is no defect of the program, and what to do; nothing of any other."""
+    """Return what to tell the user of an error that is not a defect of the program; "" for any other."""
     if isinstance(error, BrokenExecutor):  # says itself how it goes on
         return str(error)
     if isinstance(error, notebooks.NotebookError | FloatingPointError):
@@ -173,7 +177,7 @@ def _positive(number: type):
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """The settings of this run: an option goes before a variable of the environment."""
+    """Return the settings of this run; an option takes precedence over an environment variable."""
     names = ("scale", "corpus", "text", "out", "seed")
     try:
         chosen = settings.from_environment(**{name: getattr(options, name, None) for name in names})
@@ -193,7 +197,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _plan(chosen: Settings, options: argparse.Namespace):
-    """What will run. A corpus of the user's is read first: bad input is reported before any training."""
+    """Plan the run. The user's own corpus is read first, so bad input is reported before any training."""
     from helpers import experiment
 
     try:
@@ -206,7 +210,7 @@ def _plan(chosen: Settings, options: argparse.Namespace):
 
 
 def _fingerprint(chosen: Settings) -> str:
-    """Changes when anything that a notebook shows could: settings, results, helpers or shipped data."""
+    """Hash all that could change what a notebook shows: settings, results, helpers and shipped data."""
     files = [chosen.out / name for name in ("results.csv", "costs.csv", "expectations.json")]
     for folder in ("helpers", "data/world", "data/reference"):
         files += (path for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts)
@@ -292,7 +296,7 @@ def _report(chosen: Settings, table) -> Path:
 
 
 def pretrain(options: argparse.Namespace) -> None:
-    """Train one model, on one process or on all that torchrun starts: torchrun … -m helpers pretrain …"""
+    """Train one model, in one process or in all that torchrun starts (torchrun … -m helpers pretrain …)."""
     from helpers.running import distributed
 
     chosen = _settings(options)

@@ -69,7 +69,7 @@ def encode_with_word_ids(
     encodings = tokenizer(list(texts), truncation=True, **options).encodings
     special_ids = _special_ids(tokenizer)
     for text, encoding in zip(texts, encodings, strict=True):
-        if not is_split_into_words:
+        if isinstance(text, str):
             _refuse_words_with_blanks(text, encoding)
         tokens = zip(encoding.ids, encoding.word_ids, strict=True)
         word_ids = [-1 if word is None or token in special_ids else word for token, word in tokens]

@@ -8,7 +8,7 @@ import hashlib
 import lzma
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -341,9 +341,9 @@ def _read_text(paths: list[Path], words: int | None, notes: list[str]) -> list[s
 
 
 def _raw_lines(path: Path) -> Iterator[bytes]:
-    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix.lower(), open)
+    openers: dict[str, Callable] = {".gz": gzip.open, ".xz": lzma.open}
     try:
-        with opener(path, "rb") as file:
+        with openers.get(path.suffix.lower(), open)(path, "rb") as file:
             yield from file
     except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise CorpusError(

@@ -29,7 +29,7 @@ TIGHT_LINE_HEIGHT = 29  # the same where no mention needs room for its type
 SENTENCE_GAP = 0.4  # extra room between two sentences, in lines
 
 # Okabe-Ito colours, chosen because they also differ in grey.
-STATES = {
+STATES: dict[str, dict] = {
     "untouched": dict(fill="white", edge="#8c8c8c", width=0.6, line="-", text="black", weight="normal"),
     "masked": dict(fill="#0072B2", edge="#0072B2", width=1.0, line="-", text="white", weight="bold"),
     "replaced": dict(fill="#F5C363", edge="black", width=1.8, line="--", text="black", weight="bold"),
@@ -221,7 +221,7 @@ class Panel:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         """Return the controls for a front end that can show them, and the first picture for all others."""
-        bundle = {"image/png": base64.b64encode(self.picture).decode(), "text/plain": self.description}
+        bundle: dict = {"image/png": base64.b64encode(self.picture).decode(), "text/plain": self.description}
         if self.box is not None:
             view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
             bundle["application/vnd.jupyter.widget-view+json"] = view

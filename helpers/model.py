@@ -152,7 +152,7 @@ def encode(
 def _through(
     layer: torch.nn.Module, queries: torch.Tensor, states: torch.Tensor, attention_mask: torch.Tensor | None
 ) -> torch.Tensor:
-    """Sends `queries` ([batch, slots, hidden_size]), which attend to all `states`, through one layer."""
+    """Send `queries` ([batch, slots, hidden_size]), which attend to all `states`, through one layer."""
     # Attention is written out: on a CPU, with rows this short, it beats the fused kernels, whose backward
     # pass is slow (measured in tests/benchmarks/training.py).
     attention = layer.attention.self

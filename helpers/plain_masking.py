@@ -352,14 +352,14 @@ def google_whole_words(
     rng.shuffle(words)
     budget = max(1, round(mask_rate * len(word_ids)))
     hidden: list[int] = []
-    for word in words:
+    for positions in words:
         if len(hidden) >= budget:
             break
-        if len(hidden) + len(word) > budget:
+        if len(hidden) + len(positions) > budget:
             if skip:
                 continue
             break
-        hidden += word
+        hidden += positions
     return sorted(hidden)
 
 

@@ -213,12 +213,12 @@ def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
     Returns:
         The mean, its bounds and the number of values. The bounds are NaN for fewer than two values.
     """
-    values = np.asarray(list(values), dtype=float)
-    n = len(values)
-    mean = float(values.mean()) if n else np.nan
+    sample = np.asarray(list(values), dtype=float)
+    n = len(sample)
+    mean = float(sample.mean()) if n else np.nan
     if n < 2:
         return Interval(mean, np.nan, np.nan, n)
-    half_width = stats.t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    half_width = stats.t.ppf((1 + confidence) / 2, n - 1) * sample.std(ddof=1) / np.sqrt(n)
     return Interval(mean, float(mean - half_width), float(mean + half_width), n)
 
 

@@ -4,7 +4,7 @@
 per statement: "supported", "contradicted" or "cannot tell".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -143,7 +143,7 @@ def judge(
         ValueError: `architecture` lacks a check.
     """
     all_measures = _measure(table, cost, labelled_sentences)
-    decide = {2: _no_difference, 3: _helps_long, 4: _costs_more, 5: _needs_less}
+    decide: dict[int, Callable] = {2: _no_difference, 3: _helps_long, 4: _costs_more, 5: _needs_less}
     rows = []
     for statement, text in STATEMENTS.items():
         if statement == 1:

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -170,7 +171,7 @@ def _zipped_notebooks(path: Path, submission: Submission) -> Iterator[tuple[str,
                     submission.add_finding(name, "is too large to be read", "ask for it without outputs")
                     continue
                 yield name, archive.read(entry)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, zipfile.zlib.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, zlib.error) as error:
         submission.add_finding(_text(path.name), f"cannot be unpacked ({error})", "ask for it again")
 
 

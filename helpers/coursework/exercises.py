@@ -142,7 +142,7 @@ def imports(notebook_name: str, code: str, with_helpers: bool) -> str:
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         used = [alias for alias in node.names if (alias.asname or alias.name) in names]
-        module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        module = (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
         if module.partition(".")[0] == "helpers" and not with_helpers:
             continue
         if used and isinstance(node, ast.ImportFrom):
@@ -227,10 +227,8 @@ def release(
         # Before the copies: if this stops half-way, no copy has a seed that is not recorded.
         text = json.dumps({"seeds": seeds, "roster": roster or []}, indent=1) + "\n"
         write_whole(folder / "record.json", text.encode())
-        return [
-            _pack(sources, folder / "handout" / f"{name}.zip", seed)
-            for name, seed in (seeds or {ASSIGNMENT: None}).items()
-        ]
+        copies: dict[str, int | None] = {**seeds} or {ASSIGNMENT: None}
+        return [_pack(sources, folder / "handout" / f"{name}.zip", seed) for name, seed in copies.items()]
 
 
 def _seeds(names: list[str], recorded: dict[str, int]) -> dict[str, int]:

@@ -62,7 +62,8 @@ class Grade:
             The points; None if a part is not graded yet.
         """
         parts = [self.outcomes[point.name].earned for point in exercise.points]
-        return None if None in parts else sum(parts)
+        graded = [part for part in parts if part is not None]
+        return sum(graded) if len(graded) == len(parts) else None
 
     def ungraded(self) -> int:
         """Count the answers that still wait to be graded by hand.
@@ -266,7 +267,7 @@ def grade_point(
     Returns:
         What was earned, and why it was not more.
     """
-    names = {"seed": seed}
+    names: dict = {"seed": seed}
     exec(imports(exercise.notebook, point.source, with_helpers=True), names)
     sources = [imports(exercise.notebook, answer, with_helpers=False), answer]
     try:

@@ -10,12 +10,13 @@ import os
 import sys
 from collections.abc import Mapping, Set
 from random import Random
+from typing import Any
 
 MAX_ITEMS = 1_000_000  # the most that are read from a generator
 CODE_NAME = "<your code>"  # stands for the student's cell in tracebacks
 
 
-def encode(value: object) -> object:
+def encode(value: Any) -> Any:
     """Turn a value into what JSON can hold.
 
     Args:
@@ -55,7 +56,7 @@ class OtherObject:
         return f"<an object of type {self.type_name}>"
 
 
-def decode(value: object) -> object:
+def decode(value: Any) -> Any:
     """Turn what `encode` returned back into a value.
 
     Args:

@@ -52,8 +52,7 @@ def _hash_of_code(file: Path, name: str, changed: int) -> bytes:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for statement in _used_by(tree, name) if name else tree.body:
         for node in ast.walk(statement):
-            documented = isinstance(node, ast.ClassDef | ast.FunctionDef)
-            if documented and ast.get_docstring(node) is not None:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
                 del node.body[0]
             if isinstance(node, ast.FunctionDef):
                 node.returns = None
@@ -75,11 +74,11 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def _used_by(tree: ast.Module, name: str) -> list[ast.stmt]:
-    """The statements of a module that a definition needs, itself included, in the order of the file."""
+    """Return the statements that a definition needs, itself included, in the order of the file."""
     defines: dict[str, ast.stmt] = {}
     for statement in tree.body:
-        for node in [statement] if isinstance(statement, ast.ClassDef | ast.FunctionDef) else []:
-            defines[node.name] = statement
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef):
+            defines[statement.name] = statement
         for node in ast.walk(statement) if isinstance(statement, ast.Assign | ast.AnnAssign) else []:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 defines[node.id] = statement
@@ -119,7 +118,7 @@ def digest(key: object) -> str:
 
 
 def _plain(value: object) -> object:
-    return asdict(value) if is_dataclass(value) else str(value)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 # --- what lies under a key ---
@@ -213,7 +212,7 @@ def _folder(kind: str, key: object) -> Path:
 
 
 def _remove(path: Path) -> None:
-    """Removes a folder, or whatever somebody has put in its place."""
+    """Remove a folder, or whatever somebody has put in its place."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -80,7 +80,7 @@ def _ask_all_to_stop(*_) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ends this worker when the process that started it is gone, however it was killed."""
+    """End this worker when the process that started it is gone, however it was killed."""
     parent_process().join()
     os._exit(1)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from types import NoneType, UnionType
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 from transformers import BertForMaskedLM, BertForTokenClassification
@@ -119,13 +119,13 @@ def read(settings: Settings) -> Plan | None:
     )
 
 
-def _fits(value: object, hint: object) -> bool:
+def _fits(value: object, hint: Any) -> bool:
     """Whether a value from a file has the type that a field wants."""
     if get_origin(hint) is UnionType:
         return any(_fits(value, one) for one in get_args(hint))
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
-    wanted = {float: (int, float), None: NoneType}.get(hint, hint)
+    wanted: Any = {float: (int, float), None: NoneType}.get(hint, hint)
     return isinstance(value, wanted) and not isinstance(value, bool)
 
 
@@ -142,7 +142,7 @@ def _measured(
     replicates: int | None,
     key: str,
 ) -> Plan:
-    """Times a few steps of everything, chooses the precision, and works out how many replicates fit."""
+    """Time a few steps of everything, choose the precision, and work out how many replicates fit."""
     scale, device = settings.scale, model.device()
     workers = 1 if device.type == "cuda" else min(processors(), MOST_WORKERS)
     started = time.perf_counter()
@@ -220,10 +220,13 @@ def precisions(capability: tuple[int, int] | None) -> tuple[str, ...]:
 def _precision(
     settings: Settings, bert: BertForMaskedLM, first: Replicate, recipe: PretrainingSettings
 ) -> tuple[str, float, str]:
-    """The precision, its tokens per second, and a remark if it is another one than before.
+    """Choose the precision.
 
     What was trained in one precision is not comparable with what is trained in another. So the first choice
     stays, unless the machine is another one and much slower with it, or cannot compute it.
+
+    Returns:
+        The precision, its tokens per second, and a remark if the precision is not the one chosen before.
     """
     key = [settings.scale.model, settings.scale.pretraining, replicate.corpus_key(settings, 0)]
     file = artifacts.FOLDER / f"precision-{artifacts.digest(key)}.json"
@@ -267,7 +270,7 @@ def training_speed(bert: BertForMaskedLM, first: Replicate, recipe: PretrainingS
 def _finetuning_seconds(
     bert: BertForMaskedLM, first: Replicate, count: int, recipe: FinetuningSettings, dtype: str
 ) -> float:
-    """What a fine-tuning and its prediction will take, from a very short one and a short one."""
+    """Estimate what a fine-tuning and its prediction take, from a very short one and a short one."""
     labelled, seconds = first.labelled(count), {}
     tagger: BertForTokenClassification
     for steps in (8, 2, 34):  # the first one warms up

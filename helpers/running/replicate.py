@@ -131,7 +131,7 @@ def load(settings: Settings, number: int = 0) -> Replicate:
 
 @lru_cache(maxsize=1)
 def _corpus_of_files(corpus: str, text: tuple[str, ...], words: int, files: str) -> corpora.Corpus:
-    """The reader's corpus, read once for all replicates; `files` changes when they do."""
+    """Read the reader's corpus, once for all replicates; `files` changes when they do."""
     return corpora.load(corpus, text or None, words=words)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,12 +98,12 @@ def pretrain(
             checkpoints.write(folder, name, training.step, *state_of(training))
 
     def kept(name: str, at_most: int) -> Training | None:
-        state = checkpoints.newest(folder, name, at_most) if folder and group.rank == 0 else None
+        state: Any = checkpoints.newest(folder, name, at_most) if folder and group.rank == 0 else None
         state = group.agree(state)  # or each process would go on from the step that it finds
         return restored(Training.start(copy.deepcopy(model), recipe, dtype), *state) if state else None
 
     def advance(training: Training, name: str, until: int, steps: int) -> None:
-        """Takes `training`, which is to end after `steps`, to step `until`."""
+        """Take `training`, which is to end after `steps`, to step `until`."""
         kept_at, between_steps = time.monotonic(), False
         rate = partial(learning_rate, steps=steps, recipe=recipe, warmup=warmup)
         with checkpoints.interrupts_held() as is_asked_to_stop:
@@ -217,8 +218,11 @@ class Stopwatch:
             artifacts.write(self.file, json.dumps(self.spent()))
 
     def spent(self) -> dict[str, float | str]:
-        """Return the median `seconds_per_step` and the `device` of the last attempt that took a step, and the
-        `seconds` of all.
+        """Return what the training has cost so far.
+
+        Returns:
+            The median `seconds_per_step` and the `device` of the last attempt that took a step, and the
+            `seconds` of all attempts.
         """
         seconds = self.before["seconds"] + self.ticks[-1] - self.ticks[0]
         if len(self.ticks) == 1:
