@@ -51,6 +51,7 @@ from helpers import experiment, model, pretraining, settings
 from helpers.finetuning import finetune, predict
 from helpers.masking import Masked, Scheme, Vocabulary, mask
 from helpers.model import ModelSettings
+from helpers.running import plan as plans
 from helpers.running.arm import fine_tune_and_tag
 from helpers.running.replicate import new_model
 from helpers.settings import PretrainingSettings
@@ -60,7 +61,7 @@ from tests.benchmarks.masking import processor, text
 PARTS = ("pretraining", "levers", "step", "finetuning", "memory", "growth", "gpu")
 WARM_UP = 5  # steps at the start of each turn that are not timed
 RATE = 1e-4  # of learning: it changes no time
-MOST_PROCESSES = experiment.MOST_WORKERS
+MOST_PROCESSES = plans.MOST_WORKERS
 TRAINER, TRAINER_LEAN, PLAIN = "Trainer", "Trainer, our model", "plain loop"
 OURS, OURS_BY_CORE = "ours", "ours, one process per core"
 MATRIX = "matrix product"
