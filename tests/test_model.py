@@ -146,3 +146,45 @@ def test_the_seed_decides_the_tag_layer():
     )
     assert torch.equal(one, same) and not torch.equal(one, other)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# What the machine is, and what its C library grants
+
+
+class Allocator:
+    """A C library that takes thresholds up to a limit."""
+
+    def __init__(self, limit: int):
+        self.limit, self.set = limit, {}
+
+    def mallopt(self, parameter: int, value: int) -> int:
+        if parameter == model.M_MMAP_THRESHOLD and value > self.limit:
+            return 0
+        self.set[parameter] = value
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept", "threshold"), [(2**40, True, 2**30), (2**25, True, 2**25), (0, False, None)]
+)
+def test_a_threshold_that_the_c_library_refuses_is_lowered(monkeypatch, limit, kept, threshold):
+    allocator = Allocator(limit)
+    monkeypatch.setattr(model.platform, "libc_ver", lambda: ("glibc", "2.17"))
+    monkeypatch.setattr(model.ctypes, "CDLL", lambda name: allocator)
+    assert model.keep_freed_memory() is kept
+    assert allocator.set.get(model.M_MMAP_THRESHOLD) == threshold
+    assert (model.M_TRIM_THRESHOLD in allocator.set) is kept
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(model.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(model.ctypes, "CDLL", None)  # an error if called
+    assert model.keep_freed_memory() is False
+
+
+def test_a_device_has_a_name_of_its_own(monkeypatch):
+    processor = model.device_name()
+    assert processor not in ("cpu", "") and torch.backends.cpu.get_cpu_capability() in processor
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA T4")
+    assert model.device_name() == "NVIDIA T4" and model.device().type == "cuda"

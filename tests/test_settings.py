@@ -1,14 +1,17 @@
 """Settings: the scales, and that nothing else reads the environment."""
 
 import ast
+import json
 import os
+import subprocess
+import sys
 from dataclasses import FrozenInstanceError
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from helpers.settings import ROOT, SCALES, choose, from_environment, versions
+from helpers.settings import ROOT, SCALES, choose, from_environment, processors, versions
 
 VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT", "SEED")
 
@@ -160,3 +163,36 @@ def test_versions_are_those_installed():
     assert "\n" not in line and line.startswith("Python 3.")
     for package in ("torch", "transformers", "datasets", "seqeval", "numpy", "pandas", "matplotlib"):
         assert f"{package} {version(package)}" in line
+
+
+def test_text_is_a_list_whatever_its_files_are_called(monkeypatch, tmp_path):
+    monkeypatch.setenv("CORPUS", str(tmp_path))
+    awkward = tmp_path / "[10:30] news; all.txt"
+    awkward.touch()
+    for value, expected in (
+        (json.dumps(["a.txt", "10:30.txt"]), ("a.txt", "10:30.txt")),
+        (os.pathsep.join(["a.txt", "b.txt"]), ("a.txt", "b.txt")),
+        (str(awkward), (str(awkward),)),
+        ("[odd", ("[odd",)),
+    ):
+        monkeypatch.setenv("TEXT", value)
+        assert from_environment().text == expected
+
+
+def test_variables_give_the_same_settings(monkeypatch, tmp_path):
+    chosen = choose("smoke", str(tmp_path / "mine"), (str(tmp_path / "10:30.txt"),), tmp_path / "out", seed=7)
+    for name, value in chosen.variables().items():
+        monkeypatch.setenv(name, value)
+    assert from_environment() == chosen and set(chosen.variables()) == set(VARIABLES)
+
+
+def test_processors_are_those_that_this_process_may_use():
+    """`os.cpu_count()` counts those of the machine. (Quotas of containers are joblib's business.)"""
+    if not hasattr(os, "sched_setaffinity"):  # macOS and Windows have no affinity
+        assert 1 <= processors() <= os.cpu_count()
+        return
+    one = sorted(os.sched_getaffinity(0))[0]
+    code = f"import os; os.sched_setaffinity(0, [{one}]); from helpers import settings; "
+    code += "print(settings.processors())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
