@@ -7,6 +7,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a hub's library
 import hypothesis
 import matplotlib
 import pytest
+import torch
 
 from helpers.settings import Settings
 from tests.micro import MICRO, workshop
@@ -35,3 +36,12 @@ def folder(tmp_path_factory):
 def settings(folder) -> Settings:
     """The micro scale on the world."""
     return Settings(MICRO, out=folder / "out")
+
+
+@pytest.fixture
+def one_thread():
+    """Sums of floats depend on how many threads share them; a worker beside another one has one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -46,15 +46,6 @@ def run_seed_0(scale: str, dtype: str, folder: Path) -> pd.DataFrame:
         return experiment.results(chosen)
 
 
-@pytest.fixture
-def one_thread():
-    """As a process has that trains beside another one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_smoke_gives_the_committed_rows(one_thread, tmp_path):
     alike = "(AVX2)" in model.device_name() and artifacts.versions("torch", "transformers") == {
         "torch": "2.13.0",

@@ -266,15 +266,6 @@ def train_slowly(folder, seconds_per_step: float) -> None:
     )
 
 
-@pytest.fixture
-def one_thread():
-    """Sums of floats depend on how many threads share them, and a forked process has one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_is_killed_at_random_moments_goes_on_bit_by_bit(one_thread, tmp_path, seed):
     whole = run_to_the_end(counting_rows())
