@@ -1,1 +1,56 @@
-"""The code that the notebooks of "Token or span?" share."""
+"""The map of the house: one line a room, in reading order, and behind "<" what it imports of ours.
+
+The front rooms hold the science, in the order in which a reader meets it. Plumbing has wings, named after
+those they serve. Rooms never import each other in a circle, and no notebook imports from a wing: `experiment`
+hands on what notebooks need.
+
+Ground: what is read
+    settings               what a run consists of: the scales, and the variables of the environment
+    world                  news from an invented world, with three dials  < settings
+    corpora                the world, or your own files, checked on the way in  < settings world
+    tokenization           a vocabulary, packed rows, labelled windows
+The heart
+    masking                what is hidden, for whole batches at once; useful alone
+    plain_masking          the same as readable loops, as notebooks 02 and 03 build them
+Loops that fit on a screen, as notebooks 04 and 05 build them
+    model                  a tiny BERT that scores the hidden positions only  < settings
+    pretraining            the masked-LM loop  < masking model settings tokenization
+    finetuning             from labelled sentences to a tagger  < model settings tokenization
+What is counted, and what it says
+    scoring                mentions by length, F1, intervals
+    verdicts               the five statements, judged by rules that were fixed beforehand  < scoring
+What is shown
+    figures                every figure of the series, with its values as text  < scoring
+    display                sentences and tokens as pictures and as text  < scoring
+    checks                 self-checks of the exercises
+    collator               masking for other people's training loops  < masking
+The experiment
+    experiment             the grid, and the names that notebooks use
+                           < masking model running settings verdicts
+Wing: running the experiment
+    running/artifacts      what is made once: looked up under a key, built if missing  < settings
+    running/checkpoints    training states that are whole or not there; signals that wait
+    running/resume         budgets as branches of one training that can be stopped
+                           < masking model pretraining running settings tokenization
+    running/replicate      what all arms of a seed share
+                           < corpora masking model running settings tokenization
+    running/arm            one arm of one replicate: its keys, its making, its counts
+                           < finetuning model pretraining running scoring settings tokenization
+    running/plan           how many replicates fit, and in which precision
+                           < finetuning model running settings
+    running/executors      here, side by side, or wherever an executor runs it  < running
+    running/distributed    one training on several GPUs or machines  < model pretraining running settings
+Wing: publishing it
+    publishing/notebooks   the notebooks as files, and executing them  < running settings
+    publishing/colab       badges, the setup cell, the project's address, Google Drive  < publishing settings
+    publishing/pages       executed notebooks as web pages  < publishing
+    publishing/report      a run told in words, and report.html  < figures publishing settings
+Wing: assigning it
+    coursework/exercises   the graded exercises, and handing them out  < publishing settings
+    coursework/collecting  what students hand in  < coursework
+    coursework/worker      the process that a student's code runs in
+    coursework/sandbox     that process behind walls, within limits  < coursework
+    coursework/grading     points, tables and feedback  < coursework
+The door
+    __main__               python -m helpers …  < coursework experiment figures publishing running settings
+"""

@@ -255,9 +255,11 @@ def report(options: argparse.Namespace) -> None:
     if not results.exists():
         raise InputError(f"{chosen.out} holds no results.csv: finish a run first, python -m helpers run")
     try:
-        table = experiment.read_table(results)
-    except ValueError as error:
-        raise InputError(f"{results}: {error}. Start the run again, which writes it anew") from error
+        table = experiment.read_table(results)[experiment.COLUMNS]
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            f"{results} is damaged ({error}). Start the run again, which writes it anew"
+        ) from error
     corpus, found = Path(chosen.corpus).resolve().name, ", ".join(table["corpus"].unique())
     if corpus != found:
         raise InputError(

@@ -61,9 +61,8 @@ def plan(settings: Settings, *, minutes: float | None = None, replicates: int | 
 def arm(settings: Settings, name: str, number: int = 0) -> Arm:
     """Return one arm of one replicate, in the precision of the plan."""
     planned = plan(settings)
-    return Arm(
-        settings, name, number, planned.dtype, tuple(cells(settings, name, planned.labelled_sentences))
-    )
+    own = tuple(cells(settings, name, planned.labelled_sentences))
+    return Arm(settings, name, number, planned.dtype, own)
 
 
 def results(settings: Settings, executor: Any = None) -> pd.DataFrame:
@@ -84,11 +83,8 @@ def results(settings: Settings, executor: Any = None) -> pd.DataFrame:
         BrokenExecutor: as `running.executors.run`; other errors are those of `running.resume.pretrain`.
     """
     planned = plan(settings)
-    arms = [
-        Arm(settings, name, number, planned.dtype, tuple(cells(settings, name, planned.labelled_sentences)))
-        for number in range(planned.replicates)
-        for name in reversed(planned.arms)
-    ]
+    names, numbers = tuple(reversed(planned.arms)), range(planned.replicates)
+    arms = [arm(settings, name, number) for number in numbers for name in names]
     missing = [one for one in arms if one.scored() is None]
     if missing:
         executors.run(missing, planned.workers, executor)
@@ -96,8 +92,9 @@ def results(settings: Settings, executor: Any = None) -> pd.DataFrame:
     for one in arms:
         folder, facts = one.scores(), {"arm": one.name, "replicate": one.seed}
         rate = 0.0 if one.name == "none" else settings.scale.pretraining.mask_rate
-        facts_of_row = {"corpus": Path(settings.corpus).resolve().name, **facts, "mask_rate": rate}
-        tables.append(read_table(folder / "scores.csv").assign(**facts_of_row)[COLUMNS])
+        corpus = Path(settings.corpus).resolve().name
+        counts = read_table(folder / "scores.csv")
+        tables.append(counts.assign(corpus=corpus, **facts, mask_rate=rate)[COLUMNS])
         if (folder / "cost.csv").exists():  # the arm without pre-training has none
             cost = pd.read_csv(folder / "cost.csv")
             costs.append(cost.assign(**facts)[[*facts, *cost.columns]])

@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from safetensors import SafetensorError
 
 from helpers import __main__ as cli
-from helpers import checkpoints, experiment, settings, world
+from helpers import experiment, settings, verdicts, world
 from helpers.publishing import notebooks
+from helpers.running import checkpoints
+from helpers.running.executors import WorkersLost
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,11 +57,18 @@ def test_the_variable_scale_is_the_default_of_the_option(chosen, monkeypatch):
 
 
 def test_kernels_in_another_folder_find_the_same_files(chosen, monkeypatch, tmp_path):
+    """Options are passed on, and leave this process's environment alone."""
     monkeypatch.chdir(tmp_path)
-    run, _ = chosen("--corpus", "mine", "--text", "a.txt", "b.gz", "--out", "results")
+    before = dict(os.environ)
+    run, _ = chosen("--corpus", "mine", "--text", "a.txt", "10:30 news.gz", "--out", "results", "--seed", "7")
+    assert os.environ == before
     assert run.corpus == str(tmp_path / "mine") and run.out == tmp_path / "results"
-    assert run.text == (str(tmp_path / "a.txt"), str(tmp_path / "b.gz"))
+    assert (
+        run.text == (str(tmp_path / "a.txt"), str(tmp_path / "10:30 news.gz")) and run.scale.first_seed == 7
+    )
     monkeypatch.chdir(ROOT / "notebooks")
+    for name, value in run.variables().items():
+        monkeypatch.setenv(name, value)
     assert settings.from_environment() == run, "what a notebook's kernel reads"
 
 
@@ -69,11 +79,14 @@ def test_minutes_and_replicates_are_numbers():
 
 def test_relative_paths_in_variables_reach_the_kernels_as_well(chosen, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for name, value in (("CORPUS", "mine"), ("TEXT", "a.txt"), ("OUT", "results")):
+    (tmp_path / "10:30").write_text("A single file, whose name holds what separates files.")
+    for name, value in (("CORPUS", "mine"), ("TEXT", "10:30"), ("OUT", "results")):
         monkeypatch.setenv(name, value)
     run, _ = chosen()
-    assert run.corpus == str(tmp_path / "mine") and run.text == (str(tmp_path / "a.txt"),)
+    assert run.corpus == str(tmp_path / "mine") and run.text == (str(tmp_path / "10:30"),)
     monkeypatch.chdir(ROOT / "notebooks")
+    for name, value in run.variables().items():
+        monkeypatch.setenv(name, value)
     assert settings.from_environment() == run
 
 
@@ -111,9 +124,14 @@ def test_a_wrong_option_is_named(arguments, said, capsys):
         (["notebooks", "09"], {}, "no notebook in notebooks/ has a name that starts with 09"),
         (["notebooks"], {"SCALE": "huge"}, "SCALE is 'huge'"),
         (["address", "--repository", "ftp://a"], {}, "is not of the form https://github.com/OWNER/NAME"),
+        (["plan", "--seed", "one"], {}, "SEED is 'one'; choose a whole number"),
+        (["run", "--out", "a-file"], {}, "a-file is a file, so results cannot go to"),
+        (["run", "--out", "a-file/below"], {}, "a-file is a file, so results cannot go to"),
+        (["coursework", "release", "--release", "out"], {}, "address"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, variables, said, tmp_path):
+    (tmp_path / "a-file").touch()
     command = [sys.executable, "-m", "helpers", *arguments]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "OUT": str(tmp_path / "out"), **variables}
     done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
@@ -127,7 +145,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, variables, said, tmp_p
         (notebooks.NotebookError("03_span_masking.ipynb, cell In [4]: KeyError"), 1, "cell In [4]"),
         (KeyboardInterrupt(), 130, "Interrupted"),
         (
-            experiment.WorkersLost([("span", 3)]),
+            WorkersLost(["span of replicate 3"]),
             1,
             "mostly for want of memory. Not finished: span of replicate 3",
         ),
@@ -174,15 +192,105 @@ def test_a_defect_is_not_hidden(environment):
         cli.main(["run"])
 
 
+def started(tmp_path, *options: str, command=("plan",), **streams) -> subprocess.Popen:
+    """A command in a process of its own, without anything of the outer world."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OUT": str(tmp_path / "out"), "SCALE": "smoke"}
+    return subprocess.Popen(
+        [sys.executable, *options, "-m", "helpers", *command],
+        cwd=tmp_path,
+        env=variables,
+        text=True,
+        **streams,
+    )
+
+
+@pytest.mark.parametrize("option", ["-O", "-OO"])
+def test_a_python_without_asserts_is_refused(tmp_path, option):
+    """They are what checks a student's answer; and with -OO there are no docstrings for the help either."""
+    done = started(tmp_path, option, stderr=subprocess.PIPE)
+    _, complaint = done.communicate(timeout=100)
+    assert (
+        done.returncode == 2 and len(complaint.splitlines()) == 1 and "start Python without it" in complaint
+    )
+
+
+def test_nobody_has_to_read_what_is_printed(tmp_path, environment):
+    """`python -m helpers report | head -1`: the report is written all the same, and nothing complains."""
+    experiment.reference().to_csv(tmp_path / "results.csv", index=False)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = ("report", "--scale", "laptop", "--out", str(tmp_path))
+    done = started(tmp_path, command=command, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    _, complaint = done.communicate(timeout=300)
+    assert done.returncode == 0 and "Traceback" not in complaint and "BrokenPipe" not in complaint, complaint
+    assert (tmp_path / "report.html").exists()
+
+
+def test_closed_streams_are_no_error(tmp_path):
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OUT": str(tmp_path / "out"), "SCALE": "smoke"}
+    command = f"exec {sys.executable} -m helpers plan --replicates 1 <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, env=variables).returncode == 0
+
+
+def test_sigterm_is_an_interrupt(environment, capsys):
+    def preempted(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+
+    before = signal.getsignal(signal.SIGTERM)
+    environment.setattr(cli, "_plan", preempted)
+    assert cli.main(["run"]) == 143
+    assert "Interrupted. What is finished is kept" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 # --- the report ---
 
 
 def test_a_report_on_results_of_another_corpus_is_refused(environment, tmp_path, capsys):
     experiment.reference().assign(corpus="2003").to_csv(tmp_path / "results.csv", index=False)
-    for name in ("plan.json", "verdicts.csv"):
-        (tmp_path / name).write_text("{}")
     assert cli.main(["report", "--out", str(tmp_path)]) == 2
     assert "holds results of 2003, not of world: name the folder by --corpus" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "corpus,arm\nworld", "corpus,arm\nworld,none,1,2\n", "\x00"])
+def test_results_that_are_damaged_are_named(environment, tmp_path, capsys, content):
+    (tmp_path / "results.csv").write_text(content)
+    assert cli.main(["report", "--out", str(tmp_path)]) == 2
+    assert "results.csv" in (complaint := capsys.readouterr().err) and "Start the run again" in complaint
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """A finished run of the reference's table: its folder, and the verdicts on it."""
+    folder = tmp_path_factory.mktemp("judged")
+    experiment.reference().to_csv(folder / "results.csv", index=False)
+    experiment.reference_costs().to_csv(folder / "costs.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [None, "{}", '{"scale": "laptop"}', "[", '{"scale": 1}'],
+    ids=["none", "empty", "old", "cut", "odd"],
+)
+def test_the_report_judges_for_itself(environment, judged, capsys, plan):
+    """Whatever became of the plan, and of a file of verdicts that older versions read."""
+    for name, content in (("plan.json", plan), ("verdicts.csv", "cut sh")):
+        (judged / name).unlink(missing_ok=True)
+        if content is not None:
+            (judged / name).write_text(content)
+    assert cli.main(["report", "--out", str(judged)]) == 0
+    said, page = capsys.readouterr().out, (judged / "report.html").read_text(encoding="utf-8")
+    expected = verdicts.judge(
+        experiment.reference(),
+        dict.fromkeys(verdicts.ARCHITECTURE_CHECKS, True),
+        experiment.reference_costs(),
+    )
+    for row in expected.itertuples():
+        assert f"{row.statement}. {row.text} {row.verdict.upper()}" in said
+    assert "plan.json is missing, damaged or of another version" in page and "None" not in page
 
 
 # --- the whole of it ---

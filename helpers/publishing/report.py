@@ -95,7 +95,7 @@ def write(
         f"{arm}: " + ", ".join(f"{length} {f1.loc[length, arm]}" for length in f1.index) for arm in f1
     )
     scale = asdict(settings.scale)
-    for part in ("strategy", "tokens", "seed"):  # these differ from model to model
+    for part in ("strategy", "seed"):  # these differ from model to model
         del scale["pretraining"][part]
     del scale["finetuning"]["seed"]
     facts = {name.replace("_", " "): _fact(value) for name, value in scale.items()}

@@ -26,7 +26,7 @@ MANIFEST = "manifest.json"
 def source_hash(*parts: str) -> str:
     """Hash the code that decides a result, so that what other code made has another key.
 
-    Comments, docstrings and layout do not count: they change no result.
+    Comments, docstrings, type hints and layout do not count: they change no result.
 
     Args:
         parts: each a module of `helpers`, such as "masking" or "running/arm"; or, behind a colon, one of its
@@ -54,6 +54,12 @@ def _hash_of_code(file: Path, name: str, changed: int) -> bytes:
         for node in ast.walk(statement):
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
                 del node.body[0]
+            if isinstance(node, ast.FunctionDef):
+                node.returns = None
+            elif isinstance(node, ast.arg):
+                node.annotation = None
+            elif isinstance(node, ast.AnnAssign):
+                node.annotation = ast.Constant(None)
         if not _is_text(statement):  # the module's own docstring
             digest.update(ast.dump(statement).encode())
     return digest.digest()

@@ -2,14 +2,15 @@
 
 import json
 import multiprocessing
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from helpers.artifacts import build, exists, is_whole, source_hash
 
-from helpers import artifacts
+from helpers.running import artifacts
+from helpers.running.artifacts import build, find, is_whole, source_hash
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +35,9 @@ class Maker:
 
 def test_it_is_built_once(folder):
     make = Maker()
-    assert not exists("thing", {"size": 1})
+    assert find("thing", {"size": 1}) is None
     first = build("thing", {"size": 1}, make)
-    assert exists("thing", {"size": 1}) and is_whole(first)
+    assert find("thing", {"size": 1}) == first and is_whole(first)
     assert first.parent == folder and first.name.startswith("thing-")
     before = (first / "weights.bin").stat().st_mtime_ns
     assert build("thing", {"size": 1}, make) == first
@@ -81,7 +82,7 @@ def test_a_failure_leaves_nothing(folder, error):
 
     with pytest.raises(error, match="stopped"):
         build("thing", 1, fail)
-    assert not exists("thing", 1)
+    assert find("thing", 1) is None
     assert not list(folder.iterdir())
     make = Maker()
     assert is_whole(build("thing", 1, make)) and make.calls == 1  # and the lock is free again
@@ -133,7 +134,7 @@ def test_what_is_resumable_is_kept_when_it_fails(folder):
 
     with pytest.raises(KeyboardInterrupt):
         build("thing", 1, fail, resumable=True)
-    assert not exists("thing", 1)
+    assert find("thing", 1) is None
     made = build("thing", 1, lambda place: (place / "whole").write_text("whole"), resumable=True)
     assert {path.name for path in made.iterdir()} == {"half", "whole", "manifest.json"}
     assert [path for path in folder.iterdir() if path.suffix == ".part"] == []
@@ -171,10 +172,22 @@ def test_damage_is_seen_and_made_again(damage):
     make = Maker()
     place = build("thing", 1, make)
     damage(place)
-    assert not is_whole(place)
+    assert not is_whole(place) and find("thing", 1) is None
     assert build("thing", 1, make) == place and make.calls == 2
     assert is_whole(place)
     assert (place / "weights.bin").read_bytes() == bytes(range(256)) and not (place / "more").exists()
+
+
+def test_a_file_in_the_place_of_an_artifact_is_replaced(folder):
+    make = Maker()
+    place = build("thing", 1, make)
+    shutil.rmtree(place)
+    place.write_text("not a folder")
+    place.with_name(f"{place.name}.part").write_text("not a folder either")
+    assert find("thing", 1) is None
+    for resumable in (False, True):
+        assert is_whole(build("thing", 1, make, resumable=resumable))
+    assert make.calls == 2
 
 
 @dataclass(frozen=True)
@@ -224,3 +237,57 @@ def test_a_string_that_is_no_docstring_counts(monkeypatch, tmp_path):
         (tmp_path / "helpers" / "one.py").write_text(code)
         hashes.add(source_hash("one"))
     assert len(hashes) == 4
+
+
+def hash_of(monkeypatch, tmp_path, code: str, *parts: str) -> str:
+    (tmp_path / "helpers" / "inner").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "helpers" / "inner" / "one.py").write_text(code)
+    artifacts._hash_of_code.cache_clear()  # two versions within one tick of the file system's clock
+    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    return source_hash(*parts)
+
+
+DECIDES = """
+LIMIT = 3
+
+
+class Box:
+    def size(self):
+        return helper(LIMIT)
+
+
+def helper(x):
+    return x + 1
+
+
+def result(x):
+    return Box().size() + x
+
+
+def shows(bar):
+    print(bar)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "moves"),
+    [
+        ("x + 1", "x + 2", True),
+        ("LIMIT = 3", "LIMIT = 4", True),
+        ("return Box().size() + x", "return Box().size() - x", True),
+        ("print(bar)", "print(bar, bar)", False),
+        ("def shows(bar):\n    print(bar)", "def shows(progress):\n    print(progress)", False),
+        ("def helper(x):", "def helper(x: int) -> int:", False),
+        ("def helper(x):", "def helper(x):\n    # why", False),
+    ],
+)
+def test_only_what_a_function_uses_counts(monkeypatch, tmp_path, old, new, moves):
+    assert old in DECIDES
+    before = hash_of(monkeypatch, tmp_path, DECIDES, "inner/one:result")
+    after = hash_of(monkeypatch, tmp_path, DECIDES.replace(old, new), "inner/one:result")
+    assert (before != after) is moves
+
+
+def test_a_name_that_is_not_there_is_an_error(monkeypatch, tmp_path):
+    with pytest.raises(KeyError, match="gone"):
+        hash_of(monkeypatch, tmp_path, DECIDES, "inner/one:gone")

@@ -8,9 +8,9 @@ import time
 
 import pytest
 import torch
-from helpers.checkpoints import CheckpointError, interrupts_held, newest, write
 
-from helpers import checkpoints
+from helpers.running import checkpoints
+from helpers.running.checkpoints import CheckpointError, interrupts_held, newest, write
 
 
 def state(step: int) -> tuple[dict[str, torch.Tensor], dict]:
@@ -91,23 +91,18 @@ def test_what_a_killed_process_was_writing_is_no_state(tmp_path):
 # Interrupts
 
 
-def test_ctrl_c_waits_until_it_is_asked_for():
-    reached = []
-    with pytest.raises(KeyboardInterrupt), interrupts_held() as stop_if_asked:
-        stop_if_asked()
-        os.kill(os.getpid(), signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_end_of_the_block(number):
+    """Ctrl-C, and what a cluster sends before it takes the machine away."""
+    reached, before = [], signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), interrupts_held() as is_asked_to_stop:
+        assert not is_asked_to_stop()
+        os.kill(os.getpid(), number)
         time.sleep(0.01)
+        assert is_asked_to_stop()
         reached.append("after the signal")
-        stop_if_asked()
-        reached.append("never")
     assert reached == ["after the signal"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_ctrl_c_that_nobody_asked_for_comes_at_the_end():
-    with pytest.raises(KeyboardInterrupt), interrupts_held():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
+    assert signal.getsignal(number) is before
 
 
 def test_a_second_ctrl_c_is_not_held():
@@ -123,11 +118,10 @@ def test_in_a_thread_nothing_is_held():
     seen = []
 
     def work():
-        with interrupts_held() as stop_if_asked:
-            stop_if_asked()
-            seen.append(signal.getsignal(signal.SIGINT))
+        with interrupts_held() as is_asked_to_stop:
+            seen.append((is_asked_to_stop(), signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [signal.default_int_handler]
+    assert seen == [(False, signal.default_int_handler)]

@@ -1,133 +1,28 @@
-"""One run on several processes: the same gradients as on one, stopped together, started by torchrun."""
+"""One training on several processes: DDP's gradients are those of both halves, and torchrun starts it."""
 
 import hashlib
 import os
 import subprocess
 import sys
-import threading
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-import torch
-from helpers.distributed import Exchange
-from test_pretraining import RUN, STEP, TINY, blocks, weights_of  # noqa: F401 (blocks is a fixture)
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from helpers import __main__ as cli
-from helpers import distributed, experiment, model, pretraining
-from helpers.masking import Scheme, Vocabulary, mask
-from helpers.pretraining import Group, pretrain
+from helpers import experiment, model
+from helpers.pretraining import Group
+from helpers.running import distributed
+from helpers.running.resume import pretrain
 from helpers.settings import ROOT, SCALES, Settings, choose
-
-
-class Pair:
-    """Two threads that stand for two processes."""
-
-    def __init__(self):
-        self.barrier, self.sent, self.means = threading.Barrier(2, timeout=30), {}, []
-
-    def reduce(self, rank: int):
-        def mean(tensor: torch.Tensor) -> torch.Tensor:
-            self.sent[rank] = tensor.clone()
-            self.barrier.wait()
-            result = (self.sent[0] + self.sent[1]) / 2
-            self.barrier.wait()  # before either sends again
-            if rank == 0:
-                self.means.append(result[:-1])
-            return result
-
-        return mean
-
-    def pretrain(self, blocks, steps: int, folder: Path | None = None, stop: dict | None = None):  # noqa: F811
-        """Both ranks' models after `steps`, or what they raised; `stop`: each rank's last step."""
-        results = [None, None]
-
-        def rank(number: int) -> None:
-            taken = []
-
-            def progress(tokens: int) -> None:
-                taken.append(tokens)
-                if (stop or {}).get(number) == len(taken):
-                    raise KeyboardInterrupt
-
-            exchange = Exchange(self.reduce(number))
-            group = Group(number, 2, exchange.average)
-            try:
-                (checkpoint,) = pretrain(
-                    models[number],
-                    blocks,
-                    RUN,
-                    (steps * STEP,),
-                    folder=folder,
-                    group=group,
-                    progress=progress,
-                )
-                results[number] = checkpoint.model
-            except KeyboardInterrupt as error:
-                exchange.interrupt_the_others()
-                results[number] = error
-
-        models = [model.build(TINY, 0) for _ in range(2)]
-        threads = [threading.Thread(target=rank, args=(number,)) for number in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return results
-
-
-def test_two_processes_are_one_with_both_halves_of_the_batch(blocks):  # noqa: F811
-    """The same masks on one process: each half's come from a stream of its own."""
-    pair = Pair()
-    first, second = pair.pretrain(blocks, 6)
-    assert torch.equal(weights_of(first), weights_of(second))
-
-    bert, order, generator = (
-        model.build(TINY, 0),
-        pretraining.row_order(50, 6, 8, RUN.seed),
-        torch.Generator(),
-    )
-    optimizer = torch.optim.AdamW(bert.parameters(), weight_decay=RUN.weight_decay)
-    for step in range(6):
-        halves = []
-        for rank in range(2):
-            rows = order[step, rank::2]
-            generator.manual_seed(pretraining._mask_seed(RUN.seed, step, rank))
-            vocabulary = Vocabulary(30, 4, (0, 1, 2, 3, 4))
-            halves.append(
-                mask(blocks.input_ids[rows], blocks.word_ids[rows], Scheme("token"), vocabulary, generator)
-            )
-        inputs, labels = (
-            torch.cat([getattr(half, name) for half in halves]) for name in ("inputs", "labels")
-        )
-        optimizer.zero_grad()
-        bert(inputs, labels=labels).loss.backward()
-        gradients = torch.cat([p.grad.flatten() for p in bert.parameters() if p.grad is not None])
-        # After some steps rounding errors of the earlier ones are seen: Adam divides by a gradient's size.
-        assert (pair.means[step] - gradients).abs().max() < (1e-6 if step == 0 else 1e-4)
-        optimizer.param_groups[0]["lr"] = pretraining.learning_rate(step, 6, RUN, warmup=1)
-        optimizer.step()
-    assert (weights_of(first) - weights_of(bert)).abs().max() < 1e-4
-
-
-@pytest.mark.parametrize("stop", [{0: 5}, {1: 5}, {0: 5, 1: 5}])
-def test_all_stop_when_one_is_interrupted(blocks, tmp_path, stop):  # noqa: F811
-    whole, _ = Pair().pretrain(blocks, 12)
-    stopped = Pair().pretrain(blocks, 12, tmp_path, stop)
-    assert [type(result) for result in stopped] == [KeyboardInterrupt] * 2
-    assert [file.name.split("-")[:2] for file in tmp_path.iterdir()] == [["trunk", "000000005"]]
-    first, second = Pair().pretrain(blocks, 12, tmp_path)
-    assert torch.equal(weights_of(first), weights_of(whole)) and torch.equal(
-        weights_of(second), weights_of(whole)
-    )
+from tests.tiny import weights_of
 
 
 def test_a_batch_that_cannot_be_divided(monkeypatch):
-    alone = SimpleNamespace(is_main_process=True, num_processes=3)
-    monkeypatch.setattr(distributed, "join", lambda: alone)
+    three = SimpleNamespace(process_index=0, num_processes=3)
+    monkeypatch.setattr(distributed, "join", lambda: three)
     with pytest.raises(ValueError, match="a batch of 32 rows cannot be divided among 3 processes"):
         distributed.pretrain(Settings(SCALES["smoke"]), "span", 32_768)
 
@@ -141,6 +36,96 @@ def test_processes_that_do_not_find_each_other(monkeypatch, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tokens", "1000000000000000"], "more than any machine could train on here"),
+        (["--tokens", "32768", "--text", "a.txt"], "the built-in world brings its own text"),
+        (
+            ["--tokens", "32768", "--corpus", ".", "--text", "news: today.txt"],
+            "news: today.txt: no such file",
+        ),
+        (["--tokens", "32768", "--corpus", "nowhere"], "nowhere: no such folder"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_one_line(tmp_path, monkeypatch, capsys, options, said):
+    for name in ("train.txt", "test.txt"):
+        (tmp_path / name).write_text("Anna\tB-PER\n\n" * 30, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    command = ["pretrain", "--scale", "smoke", "--arm", "span", "--dtype", "float32", "--out", "out"]
+    assert cli.main([*command, *options]) == 2
+    complaint = capsys.readouterr().err
+    assert said in complaint and "Traceback" not in complaint
+
+
+# What each process of a group does; `sys.argv[1]` says what is on trial.
+PAIR = """
+import os
+import sys
+
+import torch
+
+from helpers import model
+from helpers.masking import mask
+from helpers.pretraining import Training, mask_seed, row_order, train
+from helpers.running import distributed
+from tests.tiny import RECIPE, TINY, VOCABULARY, counting_rows, weights_of
+
+torch.set_num_threads(1)
+group, blocks = distributed.Processes(distributed.join()), counting_rows()
+order = row_order(50, 6, 8, RECIPE.seed)
+
+# Each starts from weights of its own: DDP gives all of them the first one's.
+bert = model.build(TINY, seed=group.rank)
+training = Training.start(bert, RECIPE, "float32")
+list(train(training, blocks, order, VOCABULARY, RECIPE, lambda step: 1e-3, group=group))
+ours = weights_of(bert)
+
+# One process with both halves of each batch, under the same masks.
+alone = model.build(TINY, seed=0)
+optimizer = torch.optim.AdamW(alone.parameters(), lr=1e-3, weight_decay=RECIPE.weight_decay)
+generator = torch.Generator()
+for step in range(6):
+    halves = []
+    for rank in range(2):
+        chosen = order[step, rank::2]
+        generator.manual_seed(mask_seed(RECIPE.seed, step, rank))
+        halves.append(mask(blocks.input_ids[chosen], blocks.word_ids[chosen], SCHEME, VOCABULARY, generator))
+    inputs, labels = (torch.cat([getattr(half, name) for half in halves]) for name in ("inputs", "labels"))
+    optimizer.zero_grad()
+    alone(inputs, labels=labels).loss.backward()
+    optimizer.step()
+assert (ours - weights_of(alone)).abs().max() < 1e-4, "not the gradients of both halves"
+
+# They agree on what the first one has, and hear of an interrupt of any.
+assert group.agree({"step": group.rank}) == {"step": 0}
+assert group.any(group.rank == 1) and not group.any(False)
+print(f"rank {group.rank} of {group.size}: fine", flush=True)
+group.accelerator.end_training()
+""".replace("SCHEME", "Scheme('token')").replace("import mask\n", "import Scheme, mask\n")
+
+
+def torchrun(folder, script: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Two processes that each run a script in `folder`."""
+    (folder / "script.py").write_text(script)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [*command, "script.py", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+
+
+def test_two_processes_are_one_with_both_halves_of_the_batch(tmp_path):
+    run = torchrun(tmp_path, PAIR)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert all(f"rank {rank} of 2: fine" in run.stdout for rank in range(2))
+
+
 SPY = """
 import hashlib
 import os
@@ -150,9 +135,9 @@ from pathlib import Path
 import torch
 
 from helpers import __main__ as cli
-from helpers import pretraining
+from helpers.running import arm
 
-real = pretraining.pretrain
+real = arm.pretrain
 
 
 def digest(bert):
@@ -167,35 +152,23 @@ def spy(bert, *arguments, **options):
         yield checkpoint
 
 
-pretraining.pretrain = spy
+arm.pretrain = spy
 sys.exit(cli.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_torchrun_trains_one_model(tmp_path):
-    (tmp_path / "spy.py").write_text(SPY)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "spy.py",
-    ]
-    command += ["pretrain", "--arm", "span", "--tokens", "32768", "--scale", "smoke", "--dtype", "float32"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        [*command, "--out", "out"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
-    )
+    options = ["pretrain", "--arm", "span", "--tokens", "32768", "--scale", "smoke", "--dtype", "float32"]
+    run = torchrun(tmp_path, SPY, *options, "--out", "out")
     assert run.returncode == 0, run.stderr
-    (folder,) = (tmp_path / "out").glob("pretrained-span-*")
+    (folder,) = (tmp_path / "out").glob("pretrained-span-*/32768")
     assert run.stdout.count(f"Model, tokenizer and history.csv: {folder}") == 1  # the other one is silent
     bert, tokenizer = AutoModelForMaskedLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    assert len(tokenizer) == bert.config.vocab_size == 800 and not (folder / "states").exists()
+    assert len(tokenizer) == bert.config.vocab_size == 800 and not (folder.parent / "states").exists()
 
-    of = experiment.replicate(choose("smoke"))
-    settings = replace(SCALES["smoke"].pretraining, strategy="span")
+    shared = experiment.replicate(choose("smoke"))
+    recipe = replace(SCALES["smoke"].pretraining, strategy="span")
     shape = replace(SCALES["smoke"].model, vocabulary_size=800)
     ranks = [(tmp_path / f"weights-{rank}").read_text().split() for rank in range(2)]
     assert ranks[0] == ranks[1]  # the same weights before and after
@@ -203,13 +176,18 @@ def test_torchrun_trains_one_model(tmp_path):
     assert ranks[0][0] == hashlib.sha256(start).hexdigest()  # and one process starts from the same
 
     # One process with four streams of masks: what masks alone make of the loss.
-    alone = [
-        next(pretrain(model.build(shape, 0), of.blocks, settings, (32_768,), group=Group(rank=rank))).losses[
-            -1
-        ][1]
-        for rank in range(4)
-    ]
+    def last_loss(rank: int) -> float:
+        group = Group()
+        group.rank = rank
+        steps = pretrain(
+            model.build(shape, 0), shared.blocks, shared.vocabulary, recipe, (32_768,), group=group
+        )
+        return next(steps).losses[-1][1]
+
+    alone = [last_loss(rank) for rank in range(4)]
     loss = pd.read_csv(folder / "history.csv")["loss"].iloc[-1]
     spread = max(alone) - min(alone)
     # The first process's loss is over half of the rows, so its own noise is larger by the root of 2.
     assert abs(loss - sum(alone) / 4) < 3 * spread
+    again = torchrun(tmp_path, SPY, *options, "--out", "out")  # there is nothing left to do
+    assert again.returncode == 0 and str(folder) in again.stdout

@@ -9,26 +9,29 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
-from test_experiment import MICRO, workshop
 from tqdm.auto import tqdm
 
-from helpers import artifacts, experiment
-from helpers.experiment import WorkersLost, results
+from helpers import experiment
+from helpers.corpora import CorpusError
+from helpers.experiment import COLUMNS, results
+from helpers.running import arm as arm_module
+from helpers.running import artifacts, executors
+from helpers.running.arm import Arm
+from helpers.running.executors import WorkersLost
 from helpers.settings import ROOT, Settings
+from tests.micro import LONGER, MICRO, workshop
 
-LONGER = replace(MICRO, arms=("none", "span", "token"), tokens=(245_760, 491_520))  # 120 and 240 steps
 STEPS = 240 + 18  # of an arm: the smaller budget cools over its last 18
 
 # --- executors in this process ---
 
-TASKS = [("span", 0), ("token", 0), ("none", 0)]
+ARMS = [Arm(Settings(MICRO), name, 0, "float32") for name in ("span", "token", "none")]
 
 
 class Here:
@@ -37,15 +40,15 @@ class Here:
     def __init__(self, **losses: int):
         self.losses, self.submitted, self.cancelled = losses, [], []
 
-    def submit(self, function, settings, plan, arm, number):
-        self.submitted.append(arm)
+    def submit(self, function, arm):
+        self.submitted.append(arm.name)
         future = Future()
-        future.cancel = lambda: self.cancelled.append(arm)
-        if self.losses.get(arm, 0) > 0:
-            self.losses[arm] -= 1
+        future.cancel = lambda: self.cancelled.append(arm.name)
+        if self.losses.get(arm.name, 0) > 0:
+            self.losses[arm.name] -= 1
             future.set_exception(TimeoutError("the machine is gone"))
         else:
-            future.set_result(function(settings, plan, arm, number))
+            future.set_result(function(arm))
         return future
 
 
@@ -53,15 +56,13 @@ class Here:
 def scored(monkeypatch):
     """The runs that were finished, in a world where a run takes no time."""
     done = []
-    monkeypatch.setattr(experiment, "_scores", lambda settings, plan, arm, number, progress: done.append(arm))
+    monkeypatch.setattr(Arm, "scores", lambda arm: done.append(arm.name))
     return done
 
 
 def spread(executor) -> tqdm:
-    plan = experiment.Plan(**dict.fromkeys(experiment.Plan.__dataclass_fields__))
-    sizes = {task: 100 for task in TASKS}
     with tqdm(total=300, disable=False, file=open(os.devnull, "w")) as bar:
-        experiment._run_elsewhere(Settings(MICRO), plan, sizes, executor, bar)
+        executors.run_elsewhere(dict.fromkeys(ARMS, 100), executor, bar)
     return bar
 
 
@@ -96,13 +97,13 @@ def test_a_worker_that_is_always_lost_is_named(scored):
         spread(Here(token=3))
 
 
-@pytest.mark.parametrize("error", [FloatingPointError, experiment.corpora.CorpusError, MemoryError])
+@pytest.mark.parametrize("error", [FloatingPointError, CorpusError, MemoryError])
 def test_an_error_of_the_run_itself_is_not_tried_again(monkeypatch, error):
-    def fail(settings, plan, arm, number, progress):
-        if arm == "token":
+    def fail(arm):
+        if arm.name == "token":
             raise error("the loss is nan")
 
-    monkeypatch.setattr(experiment, "_scores", fail)
+    monkeypatch.setattr(Arm, "scores", fail)
     executor = Here()
     with pytest.raises(error, match="the loss is nan") as caught:
         spread(executor)
@@ -116,7 +117,7 @@ def test_errors_of_the_machine_are_left_to_the_executor(monkeypatch):
     def fail(*_):
         raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
 
-    monkeypatch.setattr(experiment, "_scores", fail)
+    monkeypatch.setattr(Arm, "scores", fail)
     with ThreadPoolExecutor(2) as pool, pytest.raises(WorkersLost, match="3 times"):
         spread(pool)
 
@@ -126,7 +127,7 @@ def die(*_):
 
 
 def test_a_pool_that_is_broken_says_so(monkeypatch):
-    monkeypatch.setattr(experiment, "_work_elsewhere", die)
+    monkeypatch.setattr(executors, "work_elsewhere", die)
     with ProcessPoolExecutor(1, get_context("fork")) as pool, pytest.raises(WorkersLost) as caught:
         spread(pool)
     for said in (
@@ -149,7 +150,7 @@ def test_threads_make_the_same_table(tmp_path):
 
 
 def test_an_interrupted_run_goes_on_from_its_last_step(tmp_path, monkeypatch):
-    settings, real, steps = Settings(MICRO, out=tmp_path / "out"), experiment.pretrain, []
+    settings, real, steps = Settings(MICRO, out=tmp_path / "out"), arm_module.pretrain, []
 
     def stop_at(last: int):
         def pretrain(*arguments, progress, **options):
@@ -167,14 +168,14 @@ def test_an_interrupted_run_goes_on_from_its_last_step(tmp_path, monkeypatch):
         whole = experiment.pretrained(settings, "span")
     with workshop(tmp_path / "stopped"):
         for last in (3, 7):  # of 4 + 1 + 4 steps
-            monkeypatch.setattr(experiment, "pretrain", stop_at(last))
+            monkeypatch.setattr(arm_module, "pretrain", stop_at(last))
             with pytest.raises(KeyboardInterrupt):
                 experiment.pretrained(settings, "span")
             assert list(artifacts.FOLDER.glob("pretrained-*.part/states/*.safetensors"))
         noted = json.loads(next(artifacts.FOLDER.glob("*.part/states/seconds.json")).read_text())
         assert noted["seconds"] > 0 and noted["seconds_per_step"] > 0
         time.sleep(1)  # a pause, which nobody trains in
-        monkeypatch.setattr(experiment, "pretrain", stop_at(0))
+        monkeypatch.setattr(arm_module, "pretrain", stop_at(0))
         resumed = experiment.pretrained(settings, "span")
     assert len(steps) == 9  # none was taken twice
     made = {
@@ -190,19 +191,98 @@ def test_an_interrupted_run_goes_on_from_its_last_step(tmp_path, monkeypatch):
     assert noted["seconds"] <= cost["seconds"] and 0 < cost["seconds_per_step"] <= cost["seconds"]
 
 
-def test_the_timer_leaves_pauses_out(tmp_path, monkeypatch):
-    clock = iter([100.0, 101.0, 103.0, 105.0, 500.0, 504.0, 900.0])
-    monkeypatch.setattr(experiment.time, "perf_counter", lambda: next(clock))
-    first = experiment._Timer(tmp_path / "states" / "seconds.json")
-    for _ in range(3):
-        first.tick()
-    assert first.spent() == {"seconds_per_step": 2.0, "seconds": 5.0}
-    # Killed: what came after the last note, at the first step, is not known to the next.
-    second = experiment._Timer(tmp_path / "states" / "seconds.json")
-    second.tick()
-    assert second.spent() == {"seconds_per_step": 4.0, "seconds": 1.0 + 4.0}
-    third = experiment._Timer(tmp_path / "states" / "seconds.json")
-    assert third.spent() == {"seconds_per_step": 4.0, "seconds": 5.0}  # it had nothing left to train
+# --- side by side ---
+
+SIDE_BY_SIDE = """
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from helpers import experiment
+from helpers.running import executors, plan
+from helpers.settings import Settings
+from tests.micro import MICRO
+plan.processors = lambda: 2
+plan.training_speed = lambda bert, first, recipe, dtype: {"float32": 2.0, "bfloat16": 1.0}[dtype]
+settings = Settings(replace(MICRO, arms=("none", "span")), out=Path("out").resolve())
+assert experiment.plan(settings).workers == 2
+experiment.results(settings)
+"""
+
+
+def test_processes_side_by_side_make_the_same_cells(settings, tmp_path):
+    """In a copy of the project, whose artifacts stand in its own folder."""
+    shutil.copytree(ROOT / "helpers", tmp_path / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "data" / "world", tmp_path / "data" / "world")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", SIDE_BY_SIDE],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    table = results(settings)
+    made = pd.read_csv(tmp_path / "out" / "results.csv", dtype={"length": str})
+    # Threads may change the last digits of a weight, and so a tag; the cells and what is gold cannot change.
+    cell = [*COLUMNS[:7], "type", "length"]
+    gold = [
+        rows[rows["arm"] != "token"].groupby(cell)["gold"].sum().loc[lambda counts: counts > 0]
+        for rows in (made, table)
+    ]
+    pd.testing.assert_series_equal(*gold)
+    assert len(list((tmp_path / "data" / "runs" / "artifacts").glob("scores-*/scores.csv"))) == 2
+
+
+def test_workers_end_when_the_run_is_killed(tmp_path):
+    shutil.copytree(ROOT / "helpers", tmp_path / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "data" / "world", tmp_path / "data" / "world")
+    program = SIDE_BY_SIDE.replace(
+        "replace(MICRO,", "replace(MICRO, tokens=(10**9,),"
+    )  # longer than the test
+    program = program.replace(
+        "assert experiment.plan", "real, executors.run = executors.run, spied\nassert experiment.plan"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", SPY + program], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    pids, end = tmp_path / "pids", time.monotonic() + 90
+    while not pids.exists() and time.monotonic() < end:
+        time.sleep(0.2)
+    workers = [int(pid) for pid in pids.read_text().split()]
+    assert len(workers) == 2 and all(map(is_alive, workers))
+    time.sleep(5)  # until they are at work
+    run.kill()
+    run.wait()
+    while any(map(is_alive, workers)) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not any(map(is_alive, workers))
+
+
+SPY = """
+import threading
+import time
+from multiprocessing import active_children
+
+def watch():
+    while len(active_children()) < 2:
+        time.sleep(0.1)
+    Path("part").write_text(" ".join(str(child.pid) for child in active_children()))
+    Path("part").rename("pids")
+
+def spied(*arguments):
+    threading.Thread(target=watch, daemon=True).start()
+    real(*arguments)
+"""
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # --- real processes, in a copy of the project whose artifacts stand in its own folder ---
@@ -213,17 +293,18 @@ import signal
 import sys
 from pathlib import Path
 
-from test_executors import LONGER, Wrapping
-
 from helpers import __main__ as cli
 from helpers import experiment
+from helpers.running import plan
 from helpers.settings import Settings
+from tests.micro import LONGER
+from tests.running.killed import Wrapping
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs do not have
 workers, name, executor = int(sys.argv[1]), sys.argv[2], None
-os.cpu_count = lambda: 2
-experiment.MOST_WORKERS = workers
-experiment._training_speed = lambda bert, of, run, dtype: {"float32": 2.0, "bfloat16": 1.0}[dtype]
+plan.processors = lambda: 2
+plan.MOST_WORKERS = workers
+plan.training_speed = lambda bert, first, recipe, dtype: {"float32": 2.0, "bfloat16": 1.0}[dtype]
 if len(sys.argv) > 3:
     import submitit
 
@@ -242,7 +323,7 @@ def copy(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "helpers", place / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "data" / "world", place / "data" / "world")
-    file = place / "helpers" / "pretraining.py"
+    file = place / "helpers" / "running" / "resume.py"
     code = file.read_text(encoding="utf-8")
     assert code.count("seconds_between_states: float = 30.0") == 1
     file.write_text(code.replace("seconds_between_states: float = 30.0", "seconds_between_states: float = 0"))
@@ -252,7 +333,7 @@ def copy(tmp_path_factory) -> Path:
 def start(copy: Path, out: str, *options: str, workers: int = 2) -> subprocess.Popen:
     """A run that leads a process group of its own; its table goes to `out`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(copy), str(ROOT / "tests")])
+    environment["PYTHONPATH"] = os.pathsep.join([str(copy), str(ROOT)])
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(workers), out, *options],
         cwd=copy,
@@ -349,36 +430,6 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_word(copy, whole, afresh):
 
 
 # --- submitit ---
-
-
-class Wrapping:
-    """Has submitit run `kill_one` in place of each task."""
-
-    def __init__(self, executor):
-        self.executor = executor
-
-    def submit(self, *task):
-        return self.executor.submit(kill_one, *task)
-
-
-def kill_one(function, settings, plan, arm, number):
-    """Does a task and notes how many steps it took; the first of arm "span" is killed at its 50th."""
-    steps, real, killed = [], experiment.pretrain, Path("killed-once")
-
-    def pretrain(*arguments, progress, **options):
-        def step(tokens):
-            steps.append(tokens)
-            progress(tokens)
-            if arm == "span" and len(steps) == 50 and not killed.exists():
-                killed.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        return real(*arguments, progress=step, **options)
-
-    experiment.pretrain = pretrain
-    error = function(settings, plan, arm, number)
-    Path(f"steps-{arm}").write_text(str(len(steps)))
-    return error
 
 
 @pytest.mark.slow
