@@ -20,27 +20,28 @@ def finetune(
 ) -> BertForTokenClassification:
     """Train the encoder and a new tag layer on labelled sentences, for a fixed number of steps.
 
-    The loss is cross entropy on the first piece of each word. A row is a sentence, or a window of one.
+    The recipe is BERT's (Devlin et al. 2019, section 5.3): cross entropy on the first piece of each word.
+    A row is a sentence, or a window of one.
 
-    In float16 the loss is scaled, so that small gradients do not vanish. A step whose gradients overflow is
-    skipped and the scale halved; the learning rate goes on by step.
+    In float16 the loss is scaled, so that small gradients do not vanish (Micikevicius et al. 2018, section
+    3.2). A step whose gradients overflow is skipped and the scale halved; the learning rate goes on by step.
 
     Args:
         pretrained: its weights are copied, not changed.
         windows: labelled rows from `tokenization.encode`.
         tags: their names, in the order of their numbers.
-        settings: the recipe; its seed decides the new layer, the order of rows and dropout.
+        settings: the recipe of this fine-tuning.
         dtype: "float32", "bfloat16", or "float16" with loss scaling.
 
     Returns:
-        The tagger, on the device of `pretrained`.
+        The tagger, in evaluation mode.
 
     Raises:
-        FloatingPointError: the loss of a step is infinite or not a number.
+        FloatingPointError: the loss of some step is infinite or not a number.
         MemoryError: the GPU's memory does not hold a batch.
 
     Source:
-        Devlin et al. 2019, section 5.3; loss scaling: Micikevicius et al. 2018, section 3.2.
+        Devlin et al. (2019), section 5.3; Micikevicius et al. (2018), section 3.2.
     """
     keep_freed_memory()
     model = token_classifier(pretrained, tags, settings.seed, settings.dropout).to(pretrained.device)
@@ -71,8 +72,17 @@ def finetune(
 
 
 def _refuse_broken(losses: torch.Tensor) -> None:
-    """Refuse infinite losses and NaN; once for all `[steps]`, since looking at them waits for the device."""
-    # Loss scaling would hide it: every step from there on would be skipped.
+    """Refuse losses that are infinite or not numbers.
+
+    Loss scaling would hide them: every step from there on would be skipped. They are checked once, for all
+    steps together, because reading a loss waits for the device.
+
+    Args:
+        losses: `[steps]`.
+
+    Raises:
+        FloatingPointError: a loss is infinite or not a number; the message names the first such step.
+    """
     broken = (~losses.isfinite()).nonzero()
     if len(broken):
         step = int(broken[0])
@@ -84,7 +94,11 @@ def _refuse_broken(losses: torch.Tensor) -> None:
 
 @contextmanager
 def _memory_for(rows: int, device: torch.device) -> Iterator[None]:
-    """Say in a MemoryError what to do if the GPU's memory does not hold a batch of so many rows."""
+    """Say what to do if the GPU's memory does not hold a batch of so many rows.
+
+    Raises:
+        MemoryError: it does not.
+    """
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -95,19 +109,19 @@ def _memory_for(rows: int, device: torch.device) -> Iterator[None]:
 
 
 def batches(lengths: torch.Tensor, settings: FinetuningSettings) -> list[torch.Tensor]:
-    """Choose the rows of each step: all in random order, then all again; the seed decides it.
+    """Choose the rows of each step: all in random order, then all again, as the seed decides.
 
-    Rows of every four batches are dealt out by length, so that less of a batch is padding.
+    The rows of every four batches are dealt out by length, so that less of a batch is padding.
 
     Args:
         lengths: pieces of each row, `[rows]`.
-        settings: steps, rows of a batch, seed.
+        settings: the recipe, for its steps, batch size and seed.
 
     Returns:
-        The numbers of the rows, `[batch_size]` for each step.
+        Row numbers, a tensor for each step.
 
     Source:
-        Khomenko et al. 2016, "Accelerating recurrent neural network training using sequence bucketing".
+        Khomenko et al. (2016), "Accelerating recurrent neural network training using sequence bucketing".
     """
     generator = torch.Generator().manual_seed(settings.seed)
     taken = settings.steps * settings.batch_size
@@ -124,7 +138,7 @@ def batches(lengths: torch.Tensor, settings: FinetuningSettings) -> list[torch.T
 def predict(
     model: BertForTokenClassification, windows: Windows, dtype: str = "float32", batch_size: int = 128
 ) -> torch.Tensor:
-    """Choose the tag that the model scores highest at the first piece of each word.
+    """Predict a tag for the first piece of each word.
 
     Rows are taken in order of length, so that little of a batch is padding.
 
@@ -132,10 +146,10 @@ def predict(
         model: the tagger.
         windows: rows from `tokenization.encode`.
         dtype: as for `finetune`.
-        batch_size: rows.
+        batch_size: rows that are predicted together.
 
     Returns:
-        Numbers of tags, `[windows, width]`; 0 where no word is scored.
+        `[windows, width]`, the number of the tag with the highest score; 0 at all other places.
 
     Raises:
         MemoryError: the GPU's memory does not hold a batch.
@@ -152,8 +166,18 @@ def predict(
 def _scores(
     model: BertForTokenClassification, windows: Windows, batch: torch.Tensor, scored: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits `[batch, slots, tags]` at the pieces of some rows that are scored, and their positions."""
-    # A row with fewer scored pieces than slots fills them up with others.
+    """Score the pieces of some rows that count.
+
+    Args:
+        model: the tagger.
+        windows: all rows.
+        batch: the numbers of the rows to score, `[batch]`.
+        scored: which pieces count, `[windows, width]` bool.
+
+    Returns:
+        Logits, `[batch, slots, tags]`, and the positions that they belong to, `[batch, slots]`. A row with
+        fewer scored pieces than slots fills them up with others.
+    """
     width = int(windows.attention_mask[batch].sum(1).max())  # cut padding that no row needs
     slots = int(scored[batch].sum(1).max())
     positions = scored[batch, :width].byte().sort(dim=1, descending=True, stable=True).indices[:, :slots]

@@ -52,11 +52,11 @@ def train(
         batch = mask(input_ids, word_ids, scheme, vocabulary, generator)
         with precision(dtype, model.device):
             loss = loss_of(batch.inputs, batch.positions, batch.labels)
-        optimizer.zero_grad()
         scaler.scale(loss).backward()
         optimizer.param_groups[0]["lr"] = rate(step)
         scaler.step(optimizer)
         scaler.update()
+        optimizer.zero_grad()
         training.step = step + 1
         yield loss.detach()
 

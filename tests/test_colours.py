@@ -7,12 +7,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from example_figures import draw_all, make_table
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.text import Text
 
 from helpers import display, figures
 from helpers.settings import ROOT
+from tests.example_figures import draw_all, make_table
 
 TEMPLATE = ROOT / "helpers" / "publishing" / "report.html.j2"
 TEXT, GRAPHICS = 4.5, 3.0  # WCAG 2.2, criteria 1.4.3 and 1.4.11, level AA

@@ -4,9 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from example_figures import RESULT_FIGURES, draw_all, hidden_mentions, make_table
 
 from helpers import figures, scoring
+from tests.example_figures import RESULT_FIGURES, draw_all, hidden_mentions, make_table
 
 
 @pytest.fixture(scope="module")

@@ -101,9 +101,10 @@ def test_masks(tmp_path):
 def test_a_step_of_pre_training(tmp_path, shape, at_most, dtype):
     bert, rows = model.build(shape, 0), rows_of(shape, 64)
     settings = replace(GPU.pretraining, strategy="span", short_rows=())
-    run = pretraining.new_run(bert, settings, dtype)
+    training = pretraining.Training.start(bert, settings, dtype)
     order = pretraining.row_order(64, 2, settings.batch_size, 0)
-    steps = pretraining.train(run, rows, order, lambda step: 1e-3, settings, dtype)
+    vocabulary = Vocabulary(shape.vocabulary_size, 4, (0, 1, 2, 3, 4))
+    steps = pretraining.train(training, rows, order, vocabulary, settings, lambda step: 1e-3, dtype)
     next(steps)  # makes the moments
     counted = most_allocated(lambda: next(steps), tmp_path)
     terms = memory.pretraining(replace(GPU, model=shape), dtype != "float32")

@@ -20,7 +20,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers import finetuning, model, pretraining, settings, tokenization, world
+from helpers import finetuning, model, settings, tokenization, world
+from helpers.masking import Vocabulary
+from helpers.running import resume
 from helpers.scoring import f1_by_length
 
 LENGTHS = ("1", "2", "3", "4", "5+", "all")
@@ -59,11 +61,12 @@ def measure(task: tuple) -> list[dict]:
     test, gold = windows(news.test), [tags for _, tags in news.test]
     started = time.perf_counter()
     bert = model.build(scale.model, seed).to(device)
-    run = replace(scale.pretraining, strategy=arm, seed=seed)
+    recipe = replace(scale.pretraining, strategy=arm, seed=seed)
     if arm == "none":
-        checkpoints = [pretraining.Checkpoint(bert, 0, [(0, float("nan"))])]
+        checkpoints = [resume.Checkpoint(bert, 0, [(0, float("nan"))])]
     else:
-        checkpoints = list(pretraining.pretrain(bert, blocks, run, scale.tokens, dtype=dtype))
+        vocabulary = Vocabulary.of(tokenizer)
+        checkpoints = list(resume.pretrain(bert, blocks, vocabulary, recipe, scale.tokens, dtype=dtype))
     seconds = time.perf_counter() - started
     rows = []
     for checkpoint in checkpoints:
@@ -73,8 +76,8 @@ def measure(task: tuple) -> list[dict]:
             for subset in range(scale.subsets if not loss_only else 0):
                 order = random.Random(1_000 * seed + subset).sample(range(len(news.train)), len(news.train))
                 chosen = windows([news.train[i] for i in order[:count]])
-                recipe = replace(scale.finetuning, seed=1_000 * seed + subset)
-                tagger = finetuning.finetune(checkpoint.model, chosen, TAGS, recipe, dtype)
+                tuning = replace(scale.finetuning, seed=1_000 * seed + subset)
+                tagger = finetuning.finetune(checkpoint.model, chosen, TAGS, tuning, dtype)
                 predicted = tokenization.decode(
                     test, finetuning.predict(tagger, test, dtype), [words for words, _ in news.test], TAGS
                 )

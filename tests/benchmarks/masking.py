@@ -237,12 +237,13 @@ def speeds_on_gpu(batch: Batch, rounds: int) -> dict[str, list[float]]:
 def real_steps(batch: Batch, dtype: str) -> Iterator[torch.Tensor]:
     """Endless pre-training of the laptop model: each item is a step, from masking to AdamW."""
     recipe = replace(LAPTOP.pretraining, strategy="token", short_rows=())
-    run = pretraining.new_run(model.build(LAPTOP.model, seed=0), recipe, dtype)
+    training = pretraining.Training.start(model.build(LAPTOP.model, seed=0), recipe, dtype)
+    vocabulary = Vocabulary(LAPTOP.model.vocabulary_size, MASK, SPECIAL)
     rows = Blocks(batch.input_ids, batch.word_ids)
     order = torch.arange(len(batch.input_ids)).expand(1_000, -1)
     while True:
-        run.step = 0
-        yield from pretraining.train(run, rows, order, lambda step: 1e-4, recipe, dtype)
+        training.step = 0
+        yield from pretraining.train(training, rows, order, vocabulary, recipe, lambda step: 1e-4, dtype)
 
 
 def share_of_a_step(rounds: int) -> dict:

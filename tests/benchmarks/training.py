@@ -27,7 +27,6 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +51,9 @@ from helpers import experiment, model, pretraining, settings
 from helpers.finetuning import finetune, predict
 from helpers.masking import Masked, Scheme, Vocabulary, mask
 from helpers.model import ModelSettings
+from helpers.running import plan as plans
+from helpers.running.arm import fine_tune_and_tag
+from helpers.running.replicate import new_model
 from helpers.settings import PretrainingSettings
 from helpers.tokenization import SPECIAL_TOKENS, Blocks, Windows
 from tests.benchmarks.masking import processor, text
@@ -59,7 +61,7 @@ from tests.benchmarks.masking import processor, text
 PARTS = ("pretraining", "levers", "step", "finetuning", "memory", "growth", "gpu")
 WARM_UP = 5  # steps at the start of each turn that are not timed
 RATE = 1e-4  # of learning: it changes no time
-MOST_PROCESSES = experiment.MOST_WORKERS
+MOST_PROCESSES = plans.MOST_WORKERS
 TRAINER, TRAINER_LEAN, PLAIN = "Trainer", "Trainer, our model", "plain loop"
 OURS, OURS_BY_CORE = "ours", "ours, one process per core"
 MATRIX = "matrix product"
@@ -108,6 +110,10 @@ class Work:
     def blocks(self, device: str) -> Blocks:
         return Blocks(*(torch.from_numpy(ids).to(device) for ids in (self.input_ids, self.word_ids)))
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary.of(self.tokenizer())
+
     def tokenizer(self) -> BertTokenizer:
         return BertTokenizer(vocab={piece: number for number, piece in enumerate(self.pieces)})
 
@@ -115,11 +121,11 @@ class Work:
 def world(smoke: bool) -> Work:
     """The experiment's own model and rows."""
     chosen = settings.choose("smoke" if smoke else "laptop")
-    of = experiment.replicate(chosen, 0)
-    pieces = tuple(of.tokenizer.convert_ids_to_tokens(range(len(of.tokenizer))))
+    shared = experiment.replicate(chosen, 0)
+    pieces = tuple(shared.tokenizer.convert_ids_to_tokens(range(len(shared.tokenizer))))
     shape = replace(chosen.scale.model, vocabulary_size=len(pieces))
     name = f"{shape.layers}x{shape.hidden_size}, world"
-    return Work(name, shape, of.blocks.input_ids.numpy(), of.blocks.word_ids.numpy(), pieces)
+    return Work(name, shape, shared.blocks.input_ids.numpy(), shared.blocks.word_ids.numpy(), pieces)
 
 
 def random_rows(shape: ModelSettings, rows: int, batch: int = 32) -> Work:
@@ -388,11 +394,12 @@ def by_tokens(batch: int) -> PretrainingSettings:
 def real_steps(work: Work, dtype: str, device: str = "cpu") -> Iterator[torch.Tensor]:
     """Endless pre-training by `helpers.pretraining.train`; each item is a step."""
     bert = model.build(work.model, seed=0).to(device)
-    run, rows = pretraining.new_run(bert, by_tokens(work.batch), dtype), work.blocks(device)
+    recipe, rows = by_tokens(work.batch), work.blocks(device)
+    training = pretraining.Training.start(bert, recipe, dtype)
     order = pretraining.row_order(len(work.input_ids), 1_000, work.batch, seed=0)
     while True:
-        run.step = 0
-        yield from pretraining.train(run, rows, order, lambda step: RATE, by_tokens(work.batch), dtype)
+        training.step = 0
+        yield from pretraining.train(training, rows, order, work.vocabulary, recipe, lambda step: RATE, dtype)
 
 
 def ours(work: Work, dtype: str, device: str) -> Callable[[Clock], None]:
@@ -430,13 +437,12 @@ def loop_steps(work: Work, loop: Loop, device: str = "cpu") -> Iterator[torch.Te
     which = {"fused": True} if loop.fused_optimizer else {"foreach": True}
     optimizer = torch.optim.AdamW(weights, RATE, weight_decay=by_tokens(work.batch).weight_decay, **which)
     rows, scheme = work.blocks(device), Scheme("token")
-    vocabulary = Vocabulary(work.model.vocabulary_size, pretraining.MASK_ID, pretraining.SPECIAL_IDS)
     order = pretraining.row_order(len(work.input_ids), 1_000, work.batch, seed=0)
     generator, step = torch.Generator(device), 0
     while True:
         generator.manual_seed(step)
         chosen = order[step % len(order)].to(device)
-        masked = mask(rows.input_ids[chosen], rows.word_ids[chosen], scheme, vocabulary, generator)
+        masked = mask(rows.input_ids[chosen], rows.word_ids[chosen], scheme, work.vocabulary, generator)
         with model.precision(loop.dtype, device):
             loss = loss_of(bert, masked)
         loss.backward()
@@ -670,9 +676,9 @@ def levers(work: Work, effort: Effort, device: str, dtype: str, threads: int, co
 def timed_steps(work: Work, dtype: str) -> Iterator[dict[str, float]]:
     """What `pretraining.train` does, with the clock read between the parts: seconds of each, and of all."""
     bert, choice = model.build(work.model, seed=0), by_tokens(work.batch)
-    run, blocks, now = pretraining.new_run(bert, choice, dtype), work.blocks("cpu"), time.perf_counter
+    training, now = pretraining.Training.start(bert, choice, dtype), time.perf_counter
+    blocks = work.blocks("cpu")
     scheme = Scheme(choice.strategy, mask_rate=choice.mask_rate, p=choice.p)
-    vocabulary = Vocabulary(bert.config.vocab_size, pretraining.MASK_ID, pretraining.SPECIAL_IDS)
     order = pretraining.row_order(len(work.input_ids), 1_000, work.batch, seed=0)
     generator, step, done = torch.Generator(), 0, now()
     while True:
@@ -681,20 +687,20 @@ def timed_steps(work: Work, dtype: str) -> Iterator[dict[str, float]]:
         rows = order[step % len(order), 0::1].to(bert.device)
         ids, words = blocks.input_ids[rows], blocks.word_ids[rows]
         indexed = now()
-        masked = mask(ids, words, scheme, vocabulary, generator)
+        masked = mask(ids, words, scheme, work.vocabulary, generator)
         hidden = now()
         with model.precision(dtype, bert.device):
             states = model.encode(bert.bert, masked.inputs, masked.positions)
             encoded = now()
             loss = from_states(bert, states, masked)
         lost = now()
-        run.scaler.scale(loss).backward()
+        training.scaler.scale(loss).backward()
         backward = now()
-        run.optimizer.param_groups[0]["lr"] = RATE
+        training.optimizer.param_groups[0]["lr"] = RATE
         update = now()
-        run.scaler.step(run.optimizer)
-        run.scaler.update()
-        run.optimizer.zero_grad()
+        training.scaler.step(training.optimizer)
+        training.scaler.update()
+        training.optimizer.zero_grad()
         before, done = done, now()
         step += 1
         parts = {
@@ -767,29 +773,29 @@ def step(work: Work, effort: Effort, dtype: str, threads: int) -> dict:
 
 def tagging(chosen: settings.Settings, dtype: str) -> dict[str, Callable[[Clock], None]]:
     """Turns of our fine-tuning, of prediction, and of both as the experiment runs them."""
-    of, plan = experiment.replicate(chosen, 0), SimpleNamespace(dtype=dtype)
-    bert, scale = experiment._new_model(chosen, of), chosen.scale
-    labelled = of.labelled(scale.core_sentences)
-    tune = partial(finetune, bert, labelled, of.tags, dtype=dtype)
+    shared, scale = experiment.replicate(chosen, 0), chosen.scale
+    bert = new_model(scale.model, shared)
+    labelled = shared.labelled(scale.core_sentences)
+    tune = partial(finetune, bert, labelled, shared.tags, dtype=dtype)
     tagger = tune(replace(scale.finetuning, steps=2))
-    predict(tagger, of.test, dtype)
-    cell = partial(experiment._tagged, chosen, plan, of, bert, scale.core_sentences, 0)
+    predict(tagger, shared.test, dtype)
+    cell = partial(fine_tune_and_tag, shared, bert, scale.core_sentences, 0, scale.finetuning, dtype)
     return {
         "fine-tuning": lambda clock: clock.whole(lambda: tune(scale.finetuning)),
-        "prediction": lambda clock: clock.whole(lambda: predict(tagger, of.test, dtype)),
+        "prediction": lambda clock: clock.whole(lambda: predict(tagger, shared.test, dtype)),
         "core cell": lambda clock: clock.whole(cell),
     }
 
 
 def trainer_tagging(chosen: settings.Settings, dtype: str) -> dict[str, Callable[[Clock], None]]:
     """The same by `transformers.Trainer`."""
-    of, recipe = experiment.replicate(chosen, 0), chosen.scale.finetuning
-    bert, folder = experiment._new_model(chosen, of), TemporaryDirectory()
-    labelled, test = (sentence_rows(rows) for rows in (of.labelled(chosen.scale.core_sentences), of.test))
-    collator = DataCollatorForTokenClassification(of.tokenizer)
+    shared, recipe = experiment.replicate(chosen, 0), chosen.scale.finetuning
+    bert, folder = new_model(chosen.scale.model, shared), TemporaryDirectory()
+    labelled = sentence_rows(shared.labelled(chosen.scale.core_sentences))
+    test, collator = sentence_rows(shared.test), DataCollatorForTokenClassification(shared.tokenizer)
 
     def new(steps: int) -> Trainer:
-        tagger = model.token_classifier(bert, of.tags, recipe.seed, recipe.dropout)
+        tagger = model.token_classifier(bert, shared.tags, recipe.seed, recipe.dropout)
         options = training_arguments(
             folder.name, recipe.batch_size, steps, recipe.learning_rate, recipe.weight_decay, dtype, "cpu"
         )
@@ -828,10 +834,10 @@ def finetuning(effort: Effort, dtype: str, threads: int) -> dict:
     if effort.smoke:
         few = replace(chosen.scale.finetuning, steps=6)
         chosen = replace(chosen, scale=replace(chosen.scale, finetuning=few))
-    recipe, of = chosen.scale.finetuning, experiment.replicate(chosen, 0)
+    recipe, shared = chosen.scale.finetuning, experiment.replicate(chosen, 0)
     units = {
         "fine-tuning": recipe.steps * recipe.batch_size,
-        "prediction": len(of.sentences("test")),
+        "prediction": len(shared.sentences("test")),
         "core cell": 1,
     }
     contestants = {}

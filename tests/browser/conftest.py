@@ -12,8 +12,9 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
-from chromium import ON_THE_PATH, find
 from playwright.sync_api import expect, sync_playwright
+
+from tests.browser.chromium import ON_THE_PATH, find
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "data" / "runs" / "browser"
