@@ -22,8 +22,8 @@ FOR_TEST := .venv/installed-test
 
 # What `check` leaves to `test`: files that train, start other processes or count many random draws. It uses
 # one thread, because a second one costs more than it brings where tensors are small and the machine is busy.
-SLOWER := benchmark_training cli collator experiment finetuning masking_against_others masking_distributions \
-          memory packaging real_input world
+SLOWER := benchmark_training cli collator experiment experiment_reproduced finetuning masking_against_others \
+          masking_distributions memory packaging real_input world
 FAST = $(filter-out $(SLOWER:%=tests/test_%.py),$(wildcard tests/test_*.py))
 
 .PHONY: run lab lint check test test-all test-browser mutants bench bench-training coursework clean
