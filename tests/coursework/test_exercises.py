@@ -207,7 +207,7 @@ def test_an_unsolved_copy_runs_to_the_end_with_the_students_own_seed(
     monkeypatch.setenv("SCALE", "smoke")
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
     notebook = nbformat.read(place / f"{name}.ipynb", 4)
-    notebook.cells.append(nbformat.v4.new_code_cell("print(run.scale.first_seed)"))
+    notebook.cells.append(nbformat.v4.new_code_cell("print(my_settings.scale.first_seed)"))
     nbformat.write(notebook, place / f"{name}.ipynb")
     notebooks.execute(place / f"{name}.ipynb", tmp_path / "executed.ipynb")
     executed = nbformat.read(tmp_path / "executed.ipynb", 4)
