@@ -76,6 +76,8 @@ def _print(text: object, stream=None) -> None:
         print(text, file=stream, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except UnicodeEncodeError:  # a terminal in another locale
+        print(str(text).encode("ascii", "backslashreplace").decode(), file=stream, flush=True)
     except (OSError, ValueError):  # closed by whoever started this process
         pass
 
@@ -95,7 +97,11 @@ def _message(error: Exception) -> str:
 
     from helpers.running.checkpoints import CheckpointError
 
-    return str(error) if isinstance(error, CheckpointError) else ""
+    if isinstance(error, CheckpointError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename:  # a file where a folder is wanted, no permission, …
+        return f"{error.filename}: {error.strerror}. Move it out of the way, or name another folder by --out."
+    return ""
 
 
 # --- options ---
@@ -114,8 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--out", metavar="FOLDER", help="where results go (default: data/runs/SCALE)")
     what.add_argument("--seed", metavar="S", help="of the first replicate (default: 0); the next ones follow")
     size = argparse.ArgumentParser(add_help=False)
-    size.add_argument("--minutes", type=_positive(float), help="fit the replicates into this time")
-    size.add_argument("--replicates", type=_positive(int), metavar="N", help="run this many, however long")
+    how_many = size.add_mutually_exclusive_group()
+    how_many.add_argument("--minutes", type=_positive(float), help="fit the replicates into this time")
+    how_many.add_argument(
+        "--replicates", type=_positive(int), metavar="N", help="run this many, however long"
+    )
 
     for name, command, parents in (
         ("run", run, [what, size]),
@@ -151,7 +160,7 @@ def _add_coursework(parser: argparse.ArgumentParser) -> None:
         if name != "release":
             step.add_argument("folder", type=Path, metavar="FOLDER", help="a folder or zip file per student")
         step.add_argument(
-            "--release", type=Path, metavar="FOLDER", help="the hand-out (default: data/runs/coursework)"
+            "--release", type=_folder, metavar="FOLDER", help="the hand-out (default: data/runs/coursework)"
         )
     first = steps.choices["release"]
     first.add_argument(
@@ -176,14 +185,25 @@ def _positive(number: type):
     return parse
 
 
+def _folder(text: str) -> Path:
+    if not text or Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+    return Path(text)
+
+
 def _settings(options: argparse.Namespace) -> Settings:
     """Return the settings of this run; an option takes precedence over an environment variable."""
-    names = ("scale", "corpus", "text", "out", "seed")
+    given = {name: getattr(options, name, None) for name in ("scale", "corpus", "text", "out", "seed")}
+    for name, value in given.items():  # as from a variable of the shell that is not set
+        if value is not None and not all(value if name == "text" else [value]):
+            raise InputError(f"--{name} is empty: give a value, or leave it out")
     try:
-        chosen = settings.from_environment(**{name: getattr(options, name, None) for name in names})
+        chosen = settings.from_environment(**given)
+        place = next(folder for folder in (chosen.out, *chosen.out.parents) if folder.exists())
     except ValueError as error:
         raise InputError(error) from error
-    place = next(folder for folder in (chosen.out, *chosen.out.parents) if folder.exists())
+    except OSError as error:
+        raise InputError(f"results cannot go there ({error}): name another folder by --out") from error
     if not place.is_dir():
         raise InputError(f"{place} is a file, so results cannot go to {chosen.out}: name a folder by --out")
     return replace(
@@ -239,9 +259,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Say what a scale would run, and how long that takes here; nothing runs but a measurement of speed."""
+    """Say what a scale would run, and how long that takes here; text and precision are kept for the run."""
     chosen = _settings(options)
-    with TemporaryDirectory() as folder:  # so that the next run is not bound by what was only asked
+    with (
+        TemporaryDirectory() as folder
+    ):  # so that the next run is not bound by times that were only asked for
         asked = options.minutes or options.replicates
         _print(_plan(replace(chosen, out=Path(folder)) if asked else chosen, options))
 
@@ -256,10 +278,13 @@ def report(options: argparse.Namespace) -> None:
         raise InputError(f"{chosen.out} holds no results.csv: finish a run first, python -m helpers run")
     try:
         table = experiment.read_table(results)[experiment.COLUMNS]
+        table = table.astype({name: int for name in experiment.COLUMNS[-3:]})
+        experiment.costs(chosen)
+        if table.empty:
+            raise ValueError("no rows")
     except (ValueError, KeyError) as error:
-        raise InputError(
-            f"{results} is damaged ({error}). Start the run again, which writes it anew"
-        ) from error
+        what = f"results.csv or costs.csv in {chosen.out} is damaged ({error})"
+        raise InputError(f"{what}. Start the run again: it writes both") from error
     corpus, found = Path(chosen.corpus).resolve().name, ", ".join(table["corpus"].unique())
     if corpus != found:
         raise InputError(

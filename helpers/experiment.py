@@ -3,7 +3,7 @@
 A replicate is one seed, and the seed decides everything that chance could: the world and its names, the
 initial weights, the order of the rows, the masks, which sentences are labelled. Its arms share all of that
 but the positions that are hidden. Every arm of every replicate is made once and kept, so that a run can be
-interrupted and goes on where it was. How that is done, `helpers/running` holds.
+interrupted and goes on where it was; `helpers/running` does that work.
 """
 
 import json
@@ -203,7 +203,7 @@ def reference_costs() -> pd.DataFrame:
 def costs(settings: Settings) -> pd.DataFrame | None:
     """Read what each pre-training of a finished run cost; None if none of its arms is pre-trained."""
     file = settings.out / "costs.csv"
-    return pd.read_csv(file) if file.exists() else None
+    return pd.read_csv(file).astype({"seconds_per_step": float}) if file.exists() else None
 
 
 def keep_expectations(settings: Settings, expected: Mapping[int, str | None]) -> dict[str, str | None]:

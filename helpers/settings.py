@@ -1,4 +1,4 @@
-"""What a run consists of: frozen dataclasses, three scales, and the only place that reads the environment."""
+"""What a run consists of: frozen dataclasses, three scales, and the only place that reads its variables."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+MOST_SEED = 1_000_000  # multiples of a seed have to fit into 64 bits
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,8 @@ def choose(
         raise ValueError(f"SCALE is {scale!r}; choose one of {', '.join(SCALES)}")
     if corpus == "world" and text:
         raise ValueError("the built-in world brings its own text: leave TEXT out, or give a CORPUS folder")
-    if seed < 0:
-        raise ValueError(f"SEED is {seed}; choose a whole number from 0 on")
+    if not 0 <= seed <= MOST_SEED:
+        raise ValueError(f"SEED is {seed}; choose a whole number from 0 to {MOST_SEED:,}")
     if out is None:
         name = scale if corpus == "world" else f"{scale}-{Path(corpus).resolve().name}"
         out = ROOT / "data" / "runs" / (f"{name}-seed-{seed}" if seed else name)
@@ -204,7 +205,7 @@ def from_environment(
     """
     seed = seed or os.environ.get("SEED") or "0"
     if not seed.isdecimal():
-        raise ValueError(f"SEED is {seed!r}; choose a whole number from 0 on")
+        raise ValueError(f"SEED is {seed!r}; choose a whole number from 0 to {MOST_SEED:,}")
     return choose(
         scale or os.environ.get("SCALE") or "laptop",
         corpus or os.environ.get("CORPUS") or "world",

@@ -125,6 +125,16 @@ def test_a_wrong_option_is_named(arguments, said, capsys):
         (["notebooks"], {"SCALE": "huge"}, "SCALE is 'huge'"),
         (["address", "--repository", "ftp://a"], {}, "is not of the form https://github.com/OWNER/NAME"),
         (["plan", "--seed", "one"], {}, "SEED is 'one'; choose a whole number"),
+        (["plan", "--seed", "100000000000000000"], {}, "choose a whole number from 0 to 1,000,000"),
+        *(
+            (["plan", f"--{name}", ""], {}, f"--{name} is empty")
+            for name in ("corpus", "out", "seed", "text")
+        ),
+        (["notebooks", ""], {}, "a name is empty"),
+        (["run", "--out", "a" * 300], {}, "name another folder by --out"),
+        (["plan", "--minutes", "5", "--replicates", "2"], {}, "not allowed with argument"),
+        (["coursework", "release", "--release", ""], {}, "'' is no folder"),
+        (["coursework", "release", "--release", "a-file"], {}, "'a-file' is no folder"),
         (["run", "--out", "a-file"], {}, "a-file is a file, so results cannot go to"),
         (["run", "--out", "a-file/below"], {}, "a-file is a file, so results cannot go to"),
         (["coursework", "release", "--release", "out"], {}, "address"),
@@ -254,11 +264,33 @@ def test_a_report_on_results_of_another_corpus_is_refused(environment, tmp_path,
     assert "holds results of 2003, not of world: name the folder by --corpus" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ["", "corpus,arm\nworld", "corpus,arm\nworld,none,1,2\n", "\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "corpus,arm\nworld", "corpus,arm\nworld,none,1,2\n", "\x00", "HEADER", "LETTERS"]
+)
 def test_results_that_are_damaged_are_named(environment, tmp_path, capsys, content):
+    whole = experiment.REFERENCE.read_text(encoding="utf-8")
+    content = whole.partition("\n")[0] if content == "HEADER" else content
+    content = whole.replace(",170,", ",abc,") if content == "LETTERS" else content
     (tmp_path / "results.csv").write_text(content)
     assert cli.main(["report", "--out", str(tmp_path)]) == 2
     assert "results.csv" in (complaint := capsys.readouterr().err) and "Start the run again" in complaint
+
+
+@pytest.mark.parametrize("content", ["", "garbage", "arm,replicate,seconds_per_step\nspan,0,quick"])
+def test_costs_that_are_damaged_are_named(environment, tmp_path, capsys, content):
+    experiment.reference().to_csv(tmp_path / "results.csv", index=False)
+    (tmp_path / "costs.csv").write_text(content)
+    assert cli.main(["report", "--out", str(tmp_path)]) == 2
+    assert "costs.csv" in (complaint := capsys.readouterr().err) and "Start the run again" in complaint
+
+
+@pytest.mark.parametrize("name", ["plan.json", "results.csv"])
+def test_a_folder_in_the_place_of_a_file_is_named(environment, tmp_path, capsys, name):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    command = "plan" if name == "plan.json" else "report"
+    assert cli.main([command, "--scale", "smoke", "--out", str(tmp_path / "out")]) == 1
+    complaint = capsys.readouterr().err
+    assert name in complaint and "Move it out of the way" in complaint
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,10 @@ def named(names: Sequence[str] = ()) -> list[Path]:
         ValueError: no notebook has such a name.
     """
     chosen = [path for path in paths() if path.name.startswith(tuple(names) or "")]
+    if "" in names:
+        raise ValueError(
+            "a name is empty: give the first letters of a notebook, such as 03, or no name for all"
+        )
     if not chosen:
         raise ValueError(f"no notebook in {FOLDER.name}/ has a name that starts with {' or '.join(names)}")
     return chosen

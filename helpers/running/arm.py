@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, BertForMaskedLM
 from transformers.utils.logging import disable_progress_bar
 
@@ -27,6 +29,7 @@ SCORED_BY = (
     *("running/arm:fine_tune_and_tag", "running/arm:count_mentions"),
 )
 PACKAGES = ("torch", "transformers", "tokenizers")  # whose versions decide a result
+TOKENS_OF_A_ROW = 75  # of pre-training, which take about as long as a row of fine-tuning
 
 disable_progress_bar()  # loading a tiny model takes milliseconds, and its bar would break ours
 
@@ -132,7 +135,8 @@ class Arm:
     def tokens_of_a_cell(self) -> int:
         """What fine-tuning counts on the progress bar: tokens of pre-training that take as long."""
         recipe = self.settings.scale.finetuning
-        return 75 * (recipe.steps * recipe.batch_size + self.settings.scale.world.test // 3)
+        rows = recipe.steps * recipe.batch_size + self.settings.scale.world.test // 3
+        return TOKENS_OF_A_ROW * rows
 
     def work_left(self) -> int:
         """Return what the arm still counts on the progress bar, in tokens of pre-training."""
@@ -147,7 +151,30 @@ class Arm:
         Returns:
             The folder of an artifact: for each budget a model, its tokenizer and history.csv; and cost.csv.
         """
-        return artifacts.build("pretrained", self.training_key, self.train_into, resumable=True)
+        key = self.training_key
+        return artifacts.build("pretrained", key, self.train_into, resumable=True, mend=self.mend)
+
+    def mend(self, folder: Path) -> bool:
+        """Make the small files of damaged checkpoints again, since training would cost far more.
+
+        Args:
+            folder: of the artifact. A damaged cost.csv or history.csv can't be made again, and is left empty.
+
+        Returns:
+            Whether the weights can be read, for every budget.
+        """
+        bert = replicate.new_model(self.settings.scale.model, self.replicate)
+        for tokens in self.settings.scale.tokens:
+            place = folder / str(tokens)
+            try:
+                bert.load_state_dict(load_file(place / "model.safetensors"), strict=False)
+            except (OSError, RuntimeError, SafetensorError):
+                return False
+            bert.config.save_pretrained(place)
+            self.replicate.tokenizer.save_pretrained(place)
+            _keep_if_sound(place / "history.csv", ["tokens_seen", "loss"])
+        _keep_if_sound(folder / "cost.csv", ["seconds_per_step", "seconds", "device"])
+        return True
 
     def train_into(self, folder: Path, group: Group | None = None) -> None:
         """Pre-train, and put a checkpoint for each budget and what it cost into a folder.
@@ -216,6 +243,14 @@ class Arm:
             pd.concat(tables).to_csv(folder / "scores.csv", index=False)
 
         return artifacts.build("scores", self.scores_key, make)
+
+
+def _keep_if_sound(file: Path, columns: list[str]) -> None:
+    """Leaves a table as it is if it can be read, and writes its heading alone if not."""
+    try:
+        pd.read_csv(file)[columns].astype({columns[0]: float})
+    except (OSError, ValueError, KeyError):
+        artifacts.write(file, ",".join(columns) + "\n")
 
 
 def fine_tune_and_tag(

@@ -138,12 +138,19 @@ def find(kind: str, key: object) -> Path | None:
     return folder if is_whole(folder) else None
 
 
-def build(kind: str, key: object, make: Callable[[Path], None], *, resumable: bool = False) -> Path:
+def build(
+    kind: str,
+    key: object,
+    make: Callable[[Path], None],
+    *,
+    resumable: bool = False,
+    mend: Callable[[Path], bool] = lambda folder: False,
+) -> Path:
     """Return the folder with the result for a key, and make it first if it is not there.
 
     It is made in a folder that ends in ".part" and renamed when it is whole, with a manifest of checksums. A
     lock lets two notebooks want the same result at once: one makes it, the other waits. A folder whose files
-    do not match their checksums is made again.
+    do not match their checksums is mended or made again, with a line that says so.
 
     Args:
         kind: first part of the folder's name.
@@ -151,6 +158,7 @@ def build(kind: str, key: object, make: Callable[[Path], None], *, resumable: bo
         make: fills the folder that it is given.
         resumable: what an attempt that failed or was killed left in its folder is handed to `make` again,
             which goes on from there; otherwise it is thrown away.
+        mend: given a damaged folder, puts small files in it right, and says whether the large ones are sound.
 
     Returns:
         The folder.
@@ -161,6 +169,12 @@ def build(kind: str, key: object, make: Callable[[Path], None], *, resumable: bo
     with FileLock(LOCKS / f"{folder.name}.lock"):
         if is_whole(folder):
             return folder
+        if folder.is_dir() and mend(folder):
+            print(f"{folder} was damaged: small files in it were made again, the large ones are sound.")
+            write(folder / MANIFEST, json.dumps(_checksums(folder), indent=1))
+            return folder
+        if folder.exists():
+            print(f"{folder} is damaged: it is made again.")
         _remove(folder)
         part = folder.with_name(f"{folder.name}.part")
         if not resumable or not part.is_dir():
@@ -179,6 +193,8 @@ def build(kind: str, key: object, make: Callable[[Path], None], *, resumable: bo
 def is_whole(folder: Path) -> bool:
     """Check that every file of an artifact still has the checksum that it was made with.
 
+    Files that others put beside them (`.DS_Store`, `desktop.ini`) do not count.
+
     Args:
         folder: of the artifact; it may be missing.
 
@@ -186,8 +202,9 @@ def is_whole(folder: Path) -> bool:
         Whether it is there and whole.
     """
     try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8")) == _checksums(folder)
-    except (OSError, ValueError):
+        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return bool(expected) and expected.items() <= _checksums(folder).items()
+    except (OSError, ValueError, AttributeError):
         return False
 
 

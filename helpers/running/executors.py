@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -18,7 +19,10 @@ from tqdm.auto import tqdm
 from helpers.running.arm import Arm
 from helpers.running.plan import threads_for
 
-KILLED = "A process that trained was killed, mostly for want of memory."
+KILLED = (
+    "A process that trained was killed, often for want of memory. (A script of your own has to start its run "
+    'below a line `if __name__ == "__main__":`.)'
+)
 SECONDS_TO_STOP = 15  # for a worker that is asked to stop; fine-tuning is not cut short
 SUBMISSIONS = 3  # of an arm to an executor, before it counts as lost
 
@@ -127,6 +131,7 @@ def run_side_by_side(arms: Sequence[Arm], workers: int, bar: tqdm) -> None:
         raise WorkersLost([arm for arm in arms if arm not in whole]) from error
     except BaseException:
         stop.value = 1
+        print(f"\nStopping: up to {SECONDS_TO_STOP} s until the work is kept.", file=sys.stderr)
         try:
             wait(futures, timeout=SECONDS_TO_STOP)
         finally:
@@ -216,7 +221,8 @@ def run_elsewhere(sizes: dict[Arm, int], executor: Any, bar: tqdm) -> None:
             raise WorkersLost([arm for arm in sizes if arm not in finished]) from error
         except BaseException:
             for job in jobs.values():
-                getattr(job, "cancel", int)()  # if it can be; `int` does nothing
+                if hasattr(job, "cancel"):
+                    job.cancel()
             raise
         if len(finished) == len(sizes):
             return

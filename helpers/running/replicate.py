@@ -105,9 +105,10 @@ def load(settings: Settings, number: int = 0) -> Replicate:
             settings.corpus, settings.text, scale.words, corpus_key(settings, seed)["files"]
         )
     if len(corpus.splits["train"]) < scale.core_sentences:
+        smaller = "" if scale.name == "smoke" else ", or choose --scale smoke"
         raise corpora.CorpusError(
             f"{settings.corpus} has {len(corpus.splits['train'])} labelled training sentences, but scale "
-            f"{scale.name} needs {scale.core_sentences}: give more, or choose --scale smoke"
+            f"{scale.name} needs {scale.core_sentences}: give more{smaller}"
         )
 
     def make(folder: Path) -> None:

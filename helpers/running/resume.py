@@ -82,15 +82,15 @@ def pretrain(
     """
     group = group or Group()
     tokens_per_step = recipe.batch_size * _length(blocks, recipe)
-    steps_of = [max(2, round(budget / tokens_per_step)) for budget in budgets]
-    if steps_of[-1] > MOST_STEPS:
+    steps_for_budget = [max(2, round(budget / tokens_per_step)) for budget in budgets]
+    if steps_for_budget[-1] > MOST_STEPS:
         raise ValueError(
             f"{budgets[-1]:,} tokens are more than any machine could train on here: choose at most "
             f"{MOST_STEPS * tokens_per_step:,}"
         )
     keep_freed_memory()
-    order = row_order(len(blocks.input_ids), steps_of[-1], recipe.batch_size, recipe.seed)
-    warmup = max(1, round(recipe.warmup * steps_of[-1]))
+    order = row_order(len(blocks.input_ids), steps_for_budget[-1], recipe.batch_size, recipe.seed)
+    warmup = max(1, round(recipe.warmup * steps_for_budget[-1]))
     rows = Blocks(blocks.input_ids.to(model.device), blocks.word_ids.to(model.device))
 
     def keep(training: Training, name: str) -> None:
@@ -104,26 +104,28 @@ def pretrain(
 
     def advance(training: Training, name: str, until: int, steps: int) -> None:
         """Take `training`, which is to end after `steps`, to step `until`."""
-        kept_at, between_steps = time.monotonic(), False
+        kept_at = time.monotonic()
+        consistent = False  # true while no step is half taken, so that the state may be kept
         rate = partial(learning_rate, steps=steps, recipe=recipe, warmup=warmup)
         with checkpoints.interrupts_held() as is_asked_to_stop:
             try:
                 for loss in train(training, rows, order[:until], vocabulary, recipe, rate, dtype, group):
-                    between_steps = False
+                    consistent = False
                     training.recent.append(loss)
-                    if at_reading := len(training.recent) == LOSSES_AT_ONCE or training.step == until:
+                    at_reading = len(training.recent) == LOSSES_AT_ONCE or training.step == until
+                    if at_reading:
                         _note_loss(training, tokens_per_step)
                         if time.monotonic() - kept_at > seconds_between_states or training.step == until:
                             keep(training, name)
                             kept_at = time.monotonic()
-                    between_steps = True
+                    consistent = True
                     progress(tokens_per_step)
                     # A group would wait for its slowest process at each question.
                     if (group.size == 1 or at_reading) and group.any(is_asked_to_stop()):
                         raise KeyboardInterrupt
-                    between_steps = False
+                    consistent = False
             except KeyboardInterrupt:
-                if between_steps:  # and not a second Ctrl-C in the middle of a step
+                if consistent:  # a second Ctrl-C comes in the middle of a step
                     keep(training, name)
                 raise
             except torch.OutOfMemoryError as error:
@@ -133,11 +135,13 @@ def pretrain(
                 ) from error
 
     trunk = Training.start(model, recipe, dtype)
-    for budget, steps in zip(budgets, steps_of, strict=True):
+    for budget, steps in zip(budgets, steps_for_budget, strict=True):
         branch = kept(f"branch-{steps}", at_most=steps)
         if branch is None:
             cooling = min(steps - 1, round(steps * (1 - recipe.cooldown)))
-            trunk = max(trunk, kept("trunk", at_most=cooling) or trunk, key=lambda training: training.step)
+            on_disk = kept("trunk", at_most=cooling)
+            if on_disk and on_disk.step > trunk.step:
+                trunk = on_disk
             advance(trunk, "trunk", cooling, steps)
             branch = Training.start(copy.deepcopy(trunk.model), recipe, dtype)
             branch = restored(branch, trunk.step, *copy.deepcopy(state_of(trunk)))

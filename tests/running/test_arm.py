@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from helpers import experiment, settings
@@ -204,3 +205,41 @@ def test_the_cost_names_the_machine(tmp_path, monkeypatch):
         chosen = Settings(replace(MICRO, arms=("span",)), out=tmp_path / "out")
         experiment.results(chosen)
     assert set(experiment.costs(chosen)["device"]) == {"a processor of the test"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """An arm that is pre-trained, and its folder; its artifacts stand in a folder of their own."""
+    place = tmp_path_factory.mktemp("trained")
+    with workshop(place / "artifacts"):
+        arm = Arm(Settings(MICRO, out=place), "span", 0, "float32")
+        yield arm, arm.pretrained()
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["cost.csv", "16384/history.csv", "16384/config.json", "8192/tokenizer.json", artifacts.MANIFEST],
+)
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_no_model_is_trained_again_for_a_small_file(trained, monkeypatch, capsys, file, damage):
+    arm, folder = trained
+    weights = {path: path.read_bytes() for path in folder.glob("*/model.safetensors")}
+    if damage == "cut":
+        (folder / file).write_text("secon")
+    else:
+        (folder / file).unlink()
+    monkeypatch.setattr(arm_module, "pretrain", None)  # an error if called
+    assert arm.trained() is None and arm.pretrained() == folder == arm.trained()
+    assert "the large ones are sound" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in weights} == weights
+    assert arm.model(16_384).config.vocab_size == len(arm.replicate.tokenizer)
+    assert list(pd.read_csv(folder / "cost.csv")) == ["seconds_per_step", "seconds", "device"]
+
+
+def test_a_model_whose_weights_are_damaged_is_trained_again(trained, capsys):
+    arm, folder = trained
+    file = folder / "16384" / "model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:1000])
+    assert arm.pretrained() == folder and file.read_bytes() == whole
+    assert "is damaged: it is made again" in capsys.readouterr().out

@@ -93,7 +93,7 @@ def test_what_a_killed_process_left_is_thrown_away(folder):
     left = build("thing", 1, make).rename(folder / "as it was")
     left = left.rename(folder / f"{build('thing', 1, make).name}.part")  # where it is made
     (left / "half").write_text("half")
-    add_a_file(left.with_suffix(""))  # so that it is made again
+    (left.with_suffix("") / "weights.bin").unlink()  # so that it is made again
     assert is_whole(build("thing", 1, make)) and make.calls == 3
     assert not left.exists() and not list(folder.glob("*/half"))
 
@@ -159,15 +159,11 @@ def remove_a_file(place: Path) -> None:
     (place / "inner" / "text.txt").unlink()
 
 
-def add_a_file(place: Path) -> None:
-    (place / "more").write_text("more")
-
-
 def cut_the_manifest(place: Path) -> None:
     (place / "manifest.json").write_text('{"weights.bin": "12')
 
 
-@pytest.mark.parametrize("damage", [flip_a_byte, remove_a_file, add_a_file, cut_the_manifest])
+@pytest.mark.parametrize("damage", [flip_a_byte, remove_a_file, cut_the_manifest])
 def test_damage_is_seen_and_made_again(damage):
     make = Maker()
     place = build("thing", 1, make)
@@ -175,7 +171,32 @@ def test_damage_is_seen_and_made_again(damage):
     assert not is_whole(place) and find("thing", 1) is None
     assert build("thing", 1, make) == place and make.calls == 2
     assert is_whole(place)
-    assert (place / "weights.bin").read_bytes() == bytes(range(256)) and not (place / "more").exists()
+    assert (place / "weights.bin").read_bytes() == bytes(range(256))
+
+
+def test_files_of_others_do_not_count():
+    """macOS, Windows and Google Drive leave some in every folder."""
+    make = Maker()
+    place = build("thing", 1, make)
+    (place / ".DS_Store").write_bytes(b"\0")
+    (place / "inner" / "desktop.ini").write_text("")
+    assert find("thing", 1) == place == build("thing", 1, make) and make.calls == 1
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_what_can_be_mended_is_not_made_again(capsys, sound):
+    make, seen = Maker(), []
+
+    def mend(place: Path) -> bool:
+        seen.append(place)
+        (place / "inner" / "text.txt").write_text("made again")
+        return sound
+
+    place = build("thing", 1, make)
+    remove_a_file(place)
+    assert build("thing", 1, make, mend=mend) == place and is_whole(place) and seen == [place]
+    assert make.calls == (1 if sound else 2)
+    assert ("small files in it were made again" in capsys.readouterr().out) is sound
 
 
 def test_a_file_in_the_place_of_an_artifact_is_replaced(folder):
