@@ -261,7 +261,7 @@ def training_speed(bert: BertForMaskedLM, first: Replicate, recipe: PretrainingS
     steps = pretrain(
         *(bert, first.blocks, first.vocabulary, recipe, (6 * tokens,)),
         dtype=dtype,
-        progress=lambda _: ticks.append(time.time()),
+        progress=lambda _: ticks.append(time.perf_counter()),
     )
     list(steps)
     return 4 * tokens / (ticks[-1] - ticks[1])
