@@ -157,7 +157,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, variables, said, tmp_p
         (
             WorkersLost(["span of replicate 3"]),
             1,
-            "mostly for want of memory. Not finished: span of replicate 3",
+            "Not finished: span of replicate 3",
         ),
         (FloatingPointError("the loss is nan at step 20"), 1, "the loss is nan at step 20"),
         (MemoryError("a batch does not fit: choose a smaller one"), 1, "choose a smaller one"),
