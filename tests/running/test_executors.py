@@ -210,6 +210,7 @@ experiment.results(settings)
 """
 
 
+@pytest.mark.slow
 def test_processes_side_by_side_make_the_same_cells(settings, tmp_path):
     """In a copy of the project, whose artifacts stand in its own folder."""
     shutil.copytree(ROOT / "helpers", tmp_path / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
@@ -414,6 +415,7 @@ def test_a_kill_at_any_moment_changes_nothing(copy, whole, afresh):
     check(copy, "killed", whole)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_ends_the_run_with_a_word(copy, whole, afresh):
     run = start(copy, "broken")
     wait_for_states(copy, run)
