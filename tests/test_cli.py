@@ -72,9 +72,9 @@ def test_kernels_in_another_folder_find_the_same_files(chosen, monkeypatch, tmp_
     assert settings.from_environment() == run, "what a notebook's kernel reads"
 
 
-def test_minutes_and_replicates_are_numbers():
-    options = cli._parser().parse_args(["run", "--minutes", "2.5", "--replicates", "3"])
-    assert (options.minutes, options.replicates) == (2.5, 3)
+def test_minutes_and_replicates_are_numbers(chosen):
+    assert chosen("--minutes", "2.5")[1].minutes == 2.5
+    assert chosen("--replicates", "3")[1].replicates == 3
 
 
 def test_relative_paths_in_variables_reach_the_kernels_as_well(chosen, monkeypatch, tmp_path):
