@@ -125,7 +125,7 @@ def test_a_seed_of_ones_own(monkeypatch):
     assert run.scale.first_seed == 48_200 and run.out == ROOT / "data" / "runs" / "laptop-seed-48200"
     for wrong in ("-1", "two", "1.5"):
         monkeypatch.setenv("SEED", wrong)
-        with pytest.raises(ValueError, match=f"SEED is '{wrong}'; choose a whole number from 0 on"):
+        with pytest.raises(ValueError, match=f"SEED is '{wrong}'; choose a whole number from 0 to 1,000,000"):
             from_environment()
     assert choose("laptop") == choose("laptop", seed=0), "the default is no other run"
 
