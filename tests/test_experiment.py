@@ -256,7 +256,7 @@ def test_what_float16_made_is_another_artifact(table, settings, tmp_path, monkey
     monkeypatch.setattr(model, "device_name", lambda: "a T4")
     monkeypatch.setattr(plans, "precisions", lambda capability: ("float32", "float16"))
     monkeypatch.setattr(plans, "training_speed", lambda *args: 1.0 + 2 * (args[3] == "float16"))
-    before = stamps(artifacts.FOLDER)
+    before = {path: when for path, when in stamps(artifacts.FOLDER).items() if "precision-" not in path}
     scaled = results(replace(settings, scale=replace(MICRO, arms=("none", "token")), out=tmp_path))
     after = stamps(artifacts.FOLDER)
     assert {path: after[path] for path in before} == before
