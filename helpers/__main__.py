@@ -1,4 +1,4 @@
-"""The command line: python -m helpers run | plan | report | pretrain | notebooks | address | coursework."""
+"""The command line: python -m helpers run | plan | report | reference | pretrain | notebooks | …"""
 
 import argparse
 import errno
@@ -130,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         ("run", run, [what, size]),
         ("plan", plan, [what, size]),
         ("report", report, [what]),
+        ("reference", reference, []),
         ("pretrain", pretrain, [what]),
         ("notebooks", execute_notebooks, []),
         ("address", address, []),
@@ -142,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     large.add_argument("--arm", choices=("token", "whole_word", "span"), required=True)
     large.add_argument("--tokens", type=_positive(int), metavar="N", required=True, help="to train on")
     large.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the faster one")
+    commands.choices["reference"].add_argument(
+        "block", nargs="?", metavar="BLOCK", help="A, C, D, E, B, G or F; what each costs if left out"
+    )
     commands.choices["notebooks"].add_argument(
         "names", nargs="*", metavar="NN", help="only these, such as 03"
     )
@@ -270,7 +274,7 @@ def plan(options: argparse.Namespace) -> None:
 
 def report(options: argparse.Namespace) -> None:
     """Write report.html again from the results of a finished run, and print the answer."""
-    from helpers import experiment
+    from helpers import experiment, scoring
 
     chosen = _settings(options)
     results = chosen.out / "results.csv"
@@ -278,7 +282,7 @@ def report(options: argparse.Namespace) -> None:
         raise InputError(f"{chosen.out} holds no results.csv: finish a run first, python -m helpers run")
     try:
         table = experiment.read_table(results)[experiment.COLUMNS]
-        table = table.astype({name: int for name in experiment.COLUMNS[-3:]})
+        table = table.astype(dict.fromkeys(scoring.COUNT_COLUMNS, int))
         experiment.costs(chosen)
         if table.empty:
             raise ValueError("no rows")
@@ -318,6 +322,22 @@ def _report(chosen: Settings, table) -> Path:
         notes=experiment.replicate(chosen).corpus.notes,
         pages=sorted((chosen.out / "notebooks").glob("*.html")),
     )
+
+
+def reference(options: argparse.Namespace) -> None:
+    """Make a block of the reference, or say what each of them costs here."""
+    from helpers.blocks import BLOCKS
+    from helpers.running import reference as references
+
+    try:
+        if options.block is None:
+            _print(references.overview().to_string(index=False))
+        elif options.block in BLOCKS:
+            references.make(BLOCKS[options.block])
+        else:
+            raise InputError(f"there is no block {options.block!r}; choose one of {', '.join(BLOCKS)}")
+    except references.ReferenceError as error:
+        raise InputError(error) from error
 
 
 def pretrain(options: argparse.Namespace) -> None:

@@ -22,14 +22,10 @@ from helpers import masking, model, verdicts
 from helpers.running import artifacts, executors
 from helpers.running import plan as plans
 from helpers.running import replicate as replicates
-from helpers.running.arm import Arm, Cell
+from helpers.running.arm import Arm, Cell, read_table
 from helpers.settings import ROOT, Settings
 
 REFERENCE = ROOT / "data" / "reference" / "results.csv"
-CELL = ["corpus", "arm", "replicate", "mask_rate", "tokens_seen", "labelled_sentences", "subset"]
-COLUMNS = [*CELL, "type", "novelty", "length", "gold", "predicted", "correct"]
-TEXT_COLUMNS = ("corpus", "arm", "type", "novelty", "length")  # the others are numbers
-
 replicate = replicates.load
 
 
@@ -90,16 +86,14 @@ def results(settings: Settings, executor: Any = None) -> pd.DataFrame:
         executors.run(missing, planned.workers, executor)
     tables, costs = [], []
     for one in arms:
-        folder, facts = one.scores(), {"arm": one.name, "replicate": one.seed}
-        rate = 0.0 if one.name == "none" else settings.scale.pretraining.mask_rate
-        corpus = Path(settings.corpus).resolve().name
-        counts = read_table(folder / "scores.csv")
-        tables.append(counts.assign(corpus=corpus, **facts, mask_rate=rate)[COLUMNS])
-        if (folder / "cost.csv").exists():  # the arm without pre-training has none
-            cost = pd.read_csv(folder / "cost.csv")
-            costs.append(cost.assign(**facts)[[*facts, *cost.columns]])
+        tables.append(one.table())
+        if cost := one.cost():
+            costs.append({"arm": one.name, "replicate": one.seed, **cost})
     table = pd.concat(tables, ignore_index=True)
-    for name, made in {"results.csv": table, **({"costs.csv": pd.concat(costs)} if costs else {})}.items():
+    for name, made in {
+        "results.csv": table,
+        **({"costs.csv": pd.DataFrame(costs)} if costs else {}),
+    }.items():
         artifacts.write(settings.out / name, made.to_csv(index=False, lineterminator="\n"))
     return table
 
@@ -183,11 +177,6 @@ def same_architecture(settings: Settings) -> dict[str, bool]:
 
 
 # --- files ---
-
-
-def read_table(file: Path) -> pd.DataFrame:
-    """Read a results table. A corpus called "2003" or a type called "NA" is text all the same."""
-    return pd.read_csv(file, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
 
 
 def reference() -> pd.DataFrame:

@@ -8,7 +8,7 @@ from helpers.tokenization import Blocks
 
 TINY = ModelSettings(vocabulary_size=30, length=16, hidden_size=16, layers=1, heads=2)
 RECIPE = PretrainingSettings(
-    batch_size=8, short_rows=(), learning_rate=3e-3, warmup=0.1, cooldown=0.25, seed=7
+    batch_size=8, short_rows=(), learning_rate=3e-3, warmup_tokens=2 * 8 * 16, cooldown=0.25, seed=7
 )
 STEP = 8 * 16  # tokens
 VOCABULARY = Vocabulary(30, 4, (0, 1, 2, 3, 4))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
@@ -18,7 +19,8 @@ from helpers.pretraining import Group
 from helpers.running import artifacts, replicate
 from helpers.running.replicate import Replicate
 from helpers.running.resume import Stopwatch, pretrain
-from helpers.settings import FinetuningSettings, PretrainingSettings, Settings
+from helpers.settings import ARMS, FinetuningSettings, PretrainingSettings, Settings
+from helpers.world import TYPES
 
 Cell = tuple[int, int, int]  # tokens seen, labelled sentences, labelled subset
 DRAWS_LENGTHS = ("span", "mentions")  # strategies whose masks depend on `p`
@@ -29,6 +31,14 @@ SCORED_BY = (
     *("running/arm:fine_tune_and_tag", "running/arm:count_mentions"),
 )
 PACKAGES = ("torch", "transformers", "tokenizers")  # whose versions decide a result
+CELL = ["corpus", "arm", "replicate", "mask_rate", "tokens_seen", "labelled_sentences", "subset"]
+# The first thirteen are those of the tables of version 1, in their order.
+COLUMNS = [
+    *(*CELL, "type", "novelty", "length", "gold", "predicted", "correct"),
+    *("pieces", "missed", "wrong_boundary", "wrong_type", "wrong_both", "charged", "invented", "condition"),
+]
+TEXT_COLUMNS = ("corpus", "arm", "type", "novelty", "length", "pieces", "condition")  # the others: numbers
+DEFAULTS = {"pieces": "any", "condition": ""}  # of tables of version 1
 TOKENS_OF_A_ROW = 75  # of pre-training, which take about as long as a row of fine-tuning
 
 disable_progress_bar()  # loading a tiny model takes milliseconds, and its bar would break ours
@@ -46,10 +56,11 @@ class Arm:
     """
 
     settings: Settings
-    name: str  # "none", or a masking strategy
+    name: str  # one of ARMS
     number: int  # of the replicate, from 0
     dtype: str
     cells: tuple[Cell, ...] = ()  # what is fine-tuned and scored
+    kept: tuple[Cell, ...] = ()  # those of them whose predicted mentions are kept beside the counts
     progress: Callable[[int], None] = field(default=no_progress, compare=False)
 
     def __str__(self) -> str:
@@ -68,7 +79,7 @@ class Arm:
     @property
     def recipe(self) -> PretrainingSettings:
         """How this arm is pre-trained."""
-        return replace(self.settings.scale.pretraining, strategy=self.name, seed=self.seed)
+        return replace(self.settings.scale.pretraining, **ARMS[self.name], seed=self.seed)
 
     # --- keys ---
 
@@ -78,7 +89,7 @@ class Arm:
         if self.name == "none":
             return None
         recipe = asdict(self.recipe)
-        if self.name not in DRAWS_LENGTHS:
+        if recipe["strategy"] not in DRAWS_LENGTHS:
             del recipe["p"]
         return {
             "rows": replicate.rows_key(self.settings, self.seed),
@@ -99,6 +110,7 @@ class Arm:
             "seed": self.seed,
             "model": self._model_key,
             "cells": self.cells,
+            "kept": self.kept,
             "recipe": replace(
                 self.settings.scale.finetuning, seed=0
             ),  # its seed follows from the replicate's
@@ -227,22 +239,58 @@ class Arm:
         return fine_tune_and_tag(self.replicate, bert, count, subset, recipe, self.dtype)
 
     def scores(self) -> Path:
-        """Return the folder with the counts of all cells, scores.csv, and cost.csv; make it if needed."""
+        """Return the folder with the counts of all cells, and make it if needed.
+
+        Returns:
+            The folder: scores.csv; cost.csv, if the arm is pre-trained; predictions.npz, if any are kept.
+        """
 
         def make(folder: Path) -> None:
             if self.name != "none":
                 cost = self.pretrained() / "cost.csv"
                 (folder / "cost.csv").write_bytes(cost.read_bytes())
             text, tables = scoring.SurfaceIndex(self.replicate.corpus.text), []
+            kept = {}
             for tokens, count, subset in self.cells:
                 predicted = self.predictions(tokens, count, subset)
                 counts = count_mentions(self.replicate, predicted, text, count, subset)
                 cell = {"tokens_seen": tokens, "labelled_sentences": count, "subset": subset}
                 tables.append(counts.assign(**cell)[[*cell, *counts.columns]])
+                if (tokens, count, subset) in self.kept:
+                    kept[f"{tokens}-{count}-{subset}"] = pack_mentions(predicted)
                 self.progress(self.tokens_of_a_cell)
             pd.concat(tables).to_csv(folder / "scores.csv", index=False)
+            if kept:
+                np.savez_compressed(folder / "predictions.npz", **kept)
 
         return artifacts.build("scores", self.scores_key, make)
+
+    def table(self, condition: str = "") -> pd.DataFrame:
+        """Return the counts of all cells as rows of a results table, with the columns `COLUMNS`."""
+        counts = read_table(self.scores() / "scores.csv")
+        corpus = Path(self.settings.corpus).resolve().name
+        rate = 0.0 if self.name == "none" else self.recipe.mask_rate
+        facts = {"corpus": corpus, "arm": self.name, "replicate": self.seed, "mask_rate": rate}
+        return counts.assign(**facts, condition=condition)[COLUMNS]
+
+    def cost(self) -> dict:
+        """Return what pre-training cost: seconds_per_step, seconds and device; nothing without it."""
+        file = self.scores() / "cost.csv"
+        return pd.read_csv(file).iloc[0].to_dict() if file.exists() else {}
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """Read a results table, or a part of one; a corpus called "2003" or a type called "NA" is text.
+
+    Args:
+        file: plain or compressed. A table of version 1 has no error kinds and no lengths in wordpieces: the
+            former's columns stay out, and `pieces` is "any".
+
+    Returns:
+        The table.
+    """
+    table = pd.read_csv(file, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
+    return table.assign(**{name: value for name, value in DEFAULTS.items() if name not in table})
 
 
 def _keep_if_sound(file: Path, columns: list[str]) -> None:
@@ -301,4 +349,45 @@ def count_mentions(
     """
     train = replicate.sentences("train")
     novelty = text.with_labelled([train[row] for row in replicate.labelled_rows(count, subset)])
-    return scoring.count(replicate.gold(), predicted, sentences=replicate.sentences("test"), novelty=novelty)
+    return scoring.count(
+        replicate.gold(),
+        predicted,
+        sentences=replicate.sentences("test"),
+        novelty=novelty,
+        pieces=replicate.pieces("test"),
+    )
+
+
+def pack_mentions(tags: Sequence[Sequence[str]]) -> np.ndarray:
+    """Return the mentions in IOB2 tags as numbers.
+
+    Args:
+        tags: of the invented world, a list for each sentence.
+
+    Returns:
+        `[mentions, 4]` int16: sentence, type in the order of `world.TYPES`, first word, one past the last.
+    """
+    return np.array(
+        [
+            (number, TYPES.index(kind), start, end)
+            for number, sentence in enumerate(tags)
+            for kind, start, end in scoring.spans(sentence)
+        ],
+        dtype=np.int16,
+    ).reshape(-1, 4)
+
+
+def unpack_mentions(mentions: np.ndarray, words: Sequence[int]) -> list[list[str]]:
+    """Return the IOB2 tags that `pack_mentions` was given.
+
+    Args:
+        mentions: as it returned them.
+        words: how many each sentence has.
+
+    Returns:
+        IOB2 tags, a list for each sentence.
+    """
+    tags = [["O"] * count for count in words]
+    for number, kind, start, end in mentions:
+        tags[number][start:end] = [f"B-{TYPES[kind]}"] + [f"I-{TYPES[kind]}"] * (end - start - 1)
+    return tags

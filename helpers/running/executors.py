@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -39,7 +39,12 @@ class WorkersLost(BrokenExecutor):  # noqa: N818 (it is caught as a BrokenExecut
         )
 
 
-def run(arms: Sequence[Arm], workers: int, executor: Any = None) -> None:
+def run(
+    arms: Sequence[Arm],
+    workers: int,
+    executor: Any = None,
+    finished: Callable[[Arm], None] = lambda arm: None,
+) -> None:
     """Make the scores of arms, with one progress bar for all of them.
 
     Args:
@@ -50,6 +55,7 @@ def run(arms: Sequence[Arm], workers: int, executor: Any = None) -> None:
             pool of `concurrent.futures`. Its processes have to see the project's folder, the corpus and the
             text at the same paths, on a file system with locks: artifacts are shared through it. The
             precision is the plan's, which is measured here; the device is the worker's own.
+        finished: called with each arm, here, as soon as its scores are there.
 
     Raises:
         BrokenExecutor: `WorkersLost`; processes were killed, or with an executor, were lost again and again.
@@ -58,12 +64,13 @@ def run(arms: Sequence[Arm], workers: int, executor: Any = None) -> None:
     total = sum(sizes.values())
     with tqdm(total=total, unit=" tokens", unit_scale=True, desc=f"{len(arms)} runs", smoothing=0.02) as bar:
         if executor is not None:
-            run_elsewhere(sizes, executor, bar)
+            run_elsewhere(sizes, executor, bar, finished)
         elif workers > 1:
-            run_side_by_side(arms, workers, bar)
+            run_side_by_side(arms, workers, bar, finished)
         else:
             for arm in arms:
                 replace(arm, progress=bar.update).scores()
+                finished(arm)
         bar.update(max(0, total - bar.n))  # steps from before an interrupt were not counted
 
 
@@ -100,13 +107,16 @@ def _work(arm: Arm) -> None:
     replace(arm, progress=progress).scores()
 
 
-def run_side_by_side(arms: Sequence[Arm], workers: int, bar: tqdm) -> None:
+def run_side_by_side(
+    arms: Sequence[Arm], workers: int, bar: tqdm, finished: Callable[[Arm], None] = lambda arm: None
+) -> None:
     """Make the scores of arms in so many processes of this machine.
 
     Args:
         arms: in the order in which they start.
         workers: how many processes.
         bar: counts their progress.
+        finished: as for `run`.
 
     Raises:
         WorkersLost: a process was killed.
@@ -122,10 +132,11 @@ def run_side_by_side(arms: Sequence[Arm], workers: int, bar: tqdm) -> None:
                 futures[pool.submit(_work, arm)] = arm
         waiting = set(futures)
         while waiting:
-            finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            ended, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
             bar.update(done.get_obj().value - bar.n)
-            for future in finished:
+            for future in ended:
                 future.result()  # raises what the worker raised
+                finished(futures[future])
     except BrokenExecutor as error:
         whole = {arm for future, arm in futures.items() if future.done() and not future.exception()}
         raise WorkersLost([arm for arm in arms if arm not in whole]) from error
@@ -185,25 +196,28 @@ def work_elsewhere(arm: Arm) -> Exception | None:
     return None
 
 
-def run_elsewhere(sizes: dict[Arm, int], executor: Any, bar: tqdm) -> None:
+def run_elsewhere(
+    sizes: dict[Arm, int], executor: Any, bar: tqdm, finished: Callable[[Arm], None] = lambda arm: None
+) -> None:
     """Have an executor make all arms, and those again whose worker was lost, once the others are done.
 
     Args:
         sizes: what each arm counts on the bar.
         executor: as for `run`.
         bar: counts the arms that are finished.
+        finished: as for `run`.
 
     Raises:
         WorkersLost: an arm's worker was lost three times, or a pool is broken.
         error: what went wrong in an arm itself.
     """
-    finished: set[Arm] = set()
+    whole: set[Arm] = set()
     lost: Exception | None = None
     for _ in range(SUBMISSIONS):
         jobs: dict = {}
         try:
             for arm in sizes:
-                if arm not in finished:
+                if arm not in whole:
                     jobs[arm] = executor.submit(work_elsewhere, arm)
             while jobs:
                 time.sleep(0.2)
@@ -215,16 +229,17 @@ def run_elsewhere(sizes: dict[Arm, int], executor: Any, bar: tqdm) -> None:
                         continue
                     if error is not None:
                         raise error
-                    finished.add(arm)
+                    whole.add(arm)
                     bar.update(sizes[arm])
+                    finished(arm)
         except BrokenExecutor as error:  # a pool that lost a process takes no more
-            raise WorkersLost([arm for arm in sizes if arm not in finished]) from error
+            raise WorkersLost([arm for arm in sizes if arm not in whole]) from error
         except BaseException:
             for job in jobs.values():
                 if hasattr(job, "cancel"):
                     job.cancel()
             raise
-        if len(finished) == len(sizes):
+        if len(whole) == len(sizes):
             return
     reason = f"Workers were lost {SUBMISSIONS} times, the last one with {type(lost).__name__}."
-    raise WorkersLost([arm for arm in sizes if arm not in finished], reason) from lost
+    raise WorkersLost([arm for arm in sizes if arm not in whole], reason) from lost

@@ -254,6 +254,28 @@ def _precision(
     return dtype, speeds[dtype], remark
 
 
+def speeds(settings: Settings, dtype: str) -> tuple[float, float]:
+    """Measure one process with one thread.
+
+    Args:
+        settings: whose scale is measured, on less text.
+        dtype: of training.
+
+    Returns:
+        Tokens of pre-training per second, and seconds of a fine-tuning with its prediction.
+    """
+    small = replace(settings.scale, world=replace(settings.scale.world, sentences=5_000))
+    first = replicate.load(replace(settings, scale=small))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    bert = replicate.new_model(small.model, first).to(model.device())
+    recipe = replace(small.pretraining, strategy="span", short_rows=(), seed=first.seed)
+    speed = training_speed(bert, first, recipe, dtype)
+    finetuning = _finetuning_seconds(bert, first, small.core_sentences, small.finetuning, dtype)
+    torch.set_num_threads(threads)
+    return speed, finetuning
+
+
 def training_speed(bert: BertForMaskedLM, first: Replicate, recipe: PretrainingSettings, dtype: str) -> float:
     """Measure tokens per second over four steps, after two that warm up."""
     ticks: list[float] = []

@@ -48,6 +48,13 @@ class Replicate:
         """Return the IOB2 tags of a split's sentences."""
         return [tags for _, tags in self.corpus.splits[split]]
 
+    def pieces(self, split: str = "test") -> list[list[int]]:
+        """Return how many wordpieces each word of a split's sentences has."""
+        words = sorted({word for sentence in self.sentences(split) for word in sentence})
+        encoded = self.tokenizer(words, add_special_tokens=False)["input_ids"]
+        count = {word: len(ids) for word, ids in zip(words, encoded, strict=True)}
+        return [[count[word] for word in sentence] for sentence in self.sentences(split)]
+
     def labelled_rows(self, count: int, subset: int) -> list[int]:
         """Choose which training sentences are labelled.
 

@@ -1,0 +1,175 @@
+"""The reference, block by block: which arms are trained under which conditions, on which seeds.
+
+A block is one question. Its arms are compared within a seed, and the seeds are shared between blocks: what a
+block needs under the conditions of block A, it finds there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from helpers.settings import SCALES, Scale, WorldSettings, varied
+
+FIRST_SEED = 1_000  # seeds below were for development
+DTYPE = "float32"  # on every machine: one table never mixes precisions
+
+BASE = replace(
+    SCALES["laptop"],
+    name="reference",
+    replicates=24,
+    tokens=(1_000_000, 3_000_000, 6_000_000, 12_000_000),
+    labelled_sentences=(25, 50, 100, 200, 400),
+    subsets=3,
+    first_seed=FIRST_SEED,
+    world=WorldSettings(sentences=400_000),  # 14.7 million tokens
+)
+
+Cell = tuple[int, int, int]  # tokens seen, labelled sentences, labelled subset
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What differs from block A, and the arms that are trained under it."""
+
+    arms: tuple[str, ...]
+    changes: tuple[tuple[str, object], ...] = ()  # fields of the scale, as for `settings.varied`
+
+    @property
+    def name(self) -> str:
+        """The changes as text, for the table's column `condition`; the mask rate has a column of its own."""
+        shown = [(field, value) for field, value in self.changes if field != "pretraining.mask_rate"]
+        return ", ".join(f"{field.rpartition('.')[2]}={value}" for field, value in shown)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of the reference that one command makes."""
+
+    name: str
+    question: str
+    replicates: int
+    tokens: tuple[int, ...]  # pre-training budgets
+    conditions: tuple[Condition, ...]
+    labelled_sentences: tuple[int, ...] = (BASE.core_sentences,)
+    last_budget_only: bool = False  # fine-tune after the largest budget alone
+    keeps_predictions: bool = False  # those of the core cell, so that anything else can be counted later
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of its replicates."""
+        return range(FIRST_SEED, FIRST_SEED + self.replicates)
+
+    def scale(self, condition: Condition) -> Scale:
+        """Return the scale that a condition is run at."""
+        scale = replace(
+            BASE,
+            replicates=self.replicates,
+            tokens=self.tokens,
+            arms=condition.arms,
+            labelled_sentences=self.labelled_sentences,
+        )
+        return varied(scale, dict(condition.changes))
+
+    def cells(self, arm: str) -> tuple[Cell, ...]:
+        """List what is fine-tuned for an arm, each on three labelled subsets.
+
+        Args:
+            arm: "none" has no budgets of tokens.
+
+        Returns:
+            (tokens seen, labelled sentences, subset): every budget with 100 sentences, and every number of
+            sentences after the largest budget.
+        """
+        *smaller, largest = (0,) if arm == "none" else self.tokens
+        core, subsets = BASE.core_sentences, range(BASE.subsets)
+        pairs = [(largest, count) for count in (core, *(n for n in self.labelled_sentences if n != core))]
+        if not self.last_budget_only:
+            pairs += [(tokens, core) for tokens in smaller]
+        return tuple((tokens, count, subset) for tokens, count in pairs for subset in subsets)
+
+    def kept_cells(self, arm: str) -> tuple[Cell, ...]:
+        """List the cells of an arm whose predicted mentions are kept: those of the core cell, or none."""
+        cells = self.cells(arm) if self.keeps_predictions else ()
+        return tuple(cell for cell in cells if cell[:2] == self.cells(arm)[0][:2])
+
+
+def _one_at_a_time(arms: tuple[str, ...], values: Mapping[str, tuple]) -> tuple[Condition, ...]:
+    return tuple(Condition(arms, ((field, value),)) for field, some in values.items() for value in some)
+
+
+LADDER = ("token", "whole_word", "span")
+SCHEMES = ("token", "whole_word", "span_short", "span")
+
+BLOCKS = {
+    block.name: block
+    for block in (
+        Block(
+            "A",
+            "Which contiguity helps, after how much training, with how many labels?",
+            24,
+            BASE.tokens,
+            (Condition(("none", *LADDER)),),
+            labelled_sentences=BASE.labelled_sentences,
+            keeps_predictions=True,
+        ),
+        Block(
+            "C",
+            "Where no word is torn, does contiguity across words help?",
+            12,
+            (3_000_000, 6_000_000, 12_000_000),
+            (Condition(("token", "span"), (("model.vocabulary_size", 5_000),)),),
+        ),
+        Block(
+            "D",
+            "Does another mask rate, or another span length, turn the order?",
+            6,
+            (6_000_000,),
+            (
+                Condition(("span_short",)),  # the others at 15% are in block A
+                *_one_at_a_time(SCHEMES, {"pretraining.mask_rate": (0.3, 0.5)}),
+            ),
+        ),
+        Block(
+            "E",
+            "In which world does span masking win?",
+            6,
+            (6_000_000,),
+            _one_at_a_time(
+                LADDER,
+                {"world.predictability": (0.0, 0.5), "world.context": (0.5,), "world.names": (1_000,)},
+            ),
+        ),
+        Block(
+            "B",
+            "Is it the length of the spans, the missing second loss, or the short rows?",
+            8,
+            (3_000_000, 6_000_000, 12_000_000),
+            (
+                Condition(("span_short", "span_boundary", "mentions")),
+                Condition(("whole_word", "span"), (("pretraining.short_rows", ()),)),
+                Condition(("whole_word", "span"), (("model.length", 128), ("pretraining.batch_size", 16))),
+            ),
+        ),
+        Block(
+            "G",
+            "Does the order turn with more training?",
+            8,
+            (24_000_000,),
+            (Condition(LADDER),),
+        ),
+        Block(
+            "F",
+            "Does another recipe of fine-tuning turn the order?",
+            6,
+            BASE.tokens,
+            tuple(
+                Condition(
+                    ("none", *LADDER), (("finetuning.learning_rate", rate), ("finetuning.steps", steps))
+                )
+                for rate in (1e-3, 2e-3, 4e-3)
+                for steps in (150, 600)
+                if (rate, steps) != (BASE.finetuning.learning_rate, BASE.finetuning.steps)
+            ),
+            last_budget_only=True,
+        ),
+    )
+}

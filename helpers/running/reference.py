@@ -1,0 +1,227 @@
+"""Making the reference: a block at a time, a file per seed, going on from what is committed."""
+
+import gzip
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from helpers import model, world
+from helpers.blocks import BASE, BLOCKS, DTYPE, FIRST_SEED, Block, Condition
+from helpers.running import artifacts, executors, plan
+from helpers.running.arm import (
+    COLUMNS,
+    PACKAGES,
+    SCORED_BY,
+    TRAINED_BY,
+    Arm,
+    read_table,
+    unpack_mentions,
+)
+from helpers.settings import ROOT, Settings, processors
+
+FOLDER = ROOT / "data" / "reference" / "blocks"
+MANIFEST = "manifest.json"
+
+
+class ReferenceError(ValueError):
+    """What is committed of a block does not belong to the block as it is now."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """An arm under a condition."""
+
+    condition: Condition
+    arm: Arm
+
+
+def tasks(block: Block, seed: int) -> list[Task]:
+    """List what a block trains on one seed.
+
+    Args:
+        block: of the reference.
+        seed: one of the block's.
+
+    Returns:
+        Its tasks, those that take longest first.
+    """
+    found = []
+    for condition in block.conditions:
+        settings = Settings(block.scale(condition), out=ROOT / "data" / "runs" / "reference")
+        for name in reversed(condition.arms):
+            cells = block.cells(name)
+            kept = block.kept_cells(name)
+            found.append(Task(condition, Arm(settings, name, seed - FIRST_SEED, DTYPE, cells, kept)))
+    return found
+
+
+def done(block: Block) -> list[int]:
+    """List the seeds of a block whose results are there.
+
+    Args:
+        block: of the reference.
+
+    Returns:
+        The seeds, in order.
+
+    Raises:
+        ReferenceError: they were made with other settings.
+    """
+    manifest = _manifest(block)
+    if manifest.get("settings", key(block)) != key(block):
+        raise ReferenceError(
+            f"{FOLDER / block.name} was made with other settings than block {block.name} has now: move the "
+            f"folder away to make the block anew, or take the change back"
+        )
+    return [seed for seed in block.seeds if str(seed) in manifest.get("seeds", {})]
+
+
+def key(block: Block) -> str:
+    """Hash everything about a block but its number of replicates, so that seeds can be added."""
+    conditions = [
+        (asdict(condition), asdict(block.scale(condition)) | {"replicates": 0})
+        for condition in block.conditions
+    ]
+    cells = [block.cells(arm) for condition in block.conditions for arm in condition.arms]
+    return artifacts.digest([conditions, cells, DTYPE])
+
+
+def make(block: Block, workers: int = 0) -> None:
+    """Make what is missing of a block. Each seed is written as soon as all its arms are there.
+
+    Args:
+        block: of the reference.
+        workers: processes side by side; as many as there are processors if left out.
+    """
+    there = done(block)
+    missing = {seed: tasks(block, seed) for seed in block.seeds if seed not in there}
+    by_seed = {seed: {task.arm for task in some} for seed, some in missing.items()}
+    waiting = {seed: {arm for arm in arms if arm.scored() is None} for seed, arms in by_seed.items()}
+
+    def finished(arm: Arm) -> None:
+        waiting[arm.seed].discard(arm)
+        if not waiting[arm.seed]:
+            write(block, arm.seed, missing[arm.seed])
+
+    for seed in [seed for seed, arms in waiting.items() if not arms]:  # scored before, and not yet written
+        write(block, seed, missing[seed])
+    arms = [task.arm for seed in missing for task in missing[seed] if task.arm in waiting[seed]]
+    if arms:
+        executors.run(arms, workers or processors(), finished=finished)
+
+
+def overview() -> pd.DataFrame:
+    """Work out what is left of each block, and what that takes here.
+
+    Returns:
+        A row for each block: its question, how many of its replicates are there, the million tokens of
+        pre-training and the fine-tunings that are left, and the hours that they take on this machine.
+    """
+    speed, finetuning = plan.speeds(Settings(BASE), DTYPE)
+    rows = []
+    for block in BLOCKS.values():
+        there = done(block)
+        left = [task.arm for seed in block.seeds if seed not in there for task in tasks(block, seed)]
+        tokens, cells = sum(arm.tokens_to_train for arm in left), sum(len(arm.cells) for arm in left)
+        hours = (tokens / speed + cells * finetuning) / processors() / 3600
+        replicates = f"{len(there)} of {block.replicates}"
+        rows.append((block.name, block.question, replicates, round(tokens / 1e6), cells, round(hours, 1)))
+    names = ["block", "question", "replicates", "million tokens left", "fine-tunings left", "hours left"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def write(block: Block, seed: int, some: list[Task]) -> None:
+    """Write the counts, the kept predictions and the manifest's entry of one seed.
+
+    Args:
+        block: of the reference.
+        seed: whose arms are all scored.
+        some: its tasks.
+    """
+    folder, costs, kept = FOLDER / block.name, [], {}
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pd.concat([task.arm.table(task.condition.name) for task in some], ignore_index=True)
+    text = table.to_csv(index=False, lineterminator="\n")
+    # Without a time of its own, so that the same counts are the same bytes.
+    (folder / f"{seed}.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    for task in some:
+        if cost := task.arm.cost():
+            facts = {"condition": task.condition.name, "mask_rate": task.arm.recipe.mask_rate}
+            costs.append({"arm": task.arm.name, **facts, **cost})
+        if task.arm.kept:
+            with np.load(task.arm.scores() / "predictions.npz") as mentions:
+                kept |= {f"{task.arm.name}-{cell}": mentions[cell] for cell in mentions.files}
+    if kept:
+        np.savez_compressed(folder / f"{seed}.npz", **kept)
+    manifest = _manifest(block) or {"block": block.name, "question": block.question, "settings": key(block)}
+    manifest.setdefault("seeds", {})[str(seed)] = {
+        "written": time.strftime("%Y-%m-%d"),
+        "device": model.device_name(),
+        "versions": artifacts.versions(*PACKAGES),
+        "code": artifacts.source_hash(*TRAINED_BY, *SCORED_BY),
+        "costs": costs,
+    }
+    artifacts.write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def results(block: Block) -> pd.DataFrame:
+    """Read the results table of a block.
+
+    Args:
+        block: of the reference.
+
+    Returns:
+        Columns as in `arm.COLUMNS`. No rows while a replicate is missing: whoever looks at a part, and may
+        stop when it pleases, no longer has a 5% test.
+    """
+    seeds = done(block)
+    if len(seeds) < block.replicates:
+        return pd.DataFrame(columns=COLUMNS)
+    return pd.concat(
+        [read_table(FOLDER / block.name / f"{seed}.csv.gz") for seed in seeds], ignore_index=True
+    )
+
+
+def costs(block: Block) -> pd.DataFrame:
+    """Read what the pre-trainings of a block cost.
+
+    Args:
+        block: of the reference.
+
+    Returns:
+        The columns arm, condition, mask_rate, seconds_per_step, seconds, device and replicate.
+    """
+    seeds = _manifest(block).get("seeds", {})
+    rows = [{**cost, "replicate": int(seed)} for seed, facts in seeds.items() for cost in facts["costs"]]
+    return pd.DataFrame(rows)
+
+
+def predictions(block: Block, seed: int, arm: str, subset: int = 0) -> list[list[str]]:
+    """Read the predicted tags that are kept of a core cell.
+
+    Args:
+        block: one that keeps predictions.
+        seed: of the replicate.
+        arm: of the replicate.
+        subset: labelled subset.
+
+    Returns:
+        IOB2 tags, a list for each test sentence of `gold`.
+    """
+    (cell,) = [cell for cell in block.kept_cells(arm) if cell[2] == subset]
+    with np.load(FOLDER / block.name / f"{seed}.npz") as mentions:
+        kept = mentions[f"{arm}-{'-'.join(map(str, cell))}"]
+    return unpack_mentions(kept, [len(words) for words, _ in test_sentences(seed)])
+
+
+def test_sentences(seed: int) -> list[tuple[list[str], list[str]]]:
+    """Write the labelled test sentences of a replicate again: words and IOB2 tags of each."""
+    return world.generate(replace(BASE.world, seed=seed, sentences=0)).test
+
+
+def _manifest(block: Block) -> dict:
+    file = FOLDER / block.name / MANIFEST
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
