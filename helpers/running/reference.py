@@ -71,7 +71,7 @@ def done(block: Block) -> list[int]:
         ReferenceError: they were made with other settings.
     """
     manifest = _manifest(block)
-    if manifest.get("settings", key(block)) != key(block):
+    if manifest and not _agree(manifest["settings"], facts(block)):
         raise ReferenceError(
             f"{FOLDER / block.name} was made with other settings than block {block.name} has now: move the "
             f"folder away to make the block anew, or take the change back"
@@ -79,14 +79,35 @@ def done(block: Block) -> list[int]:
     return [seed for seed in block.seeds if str(seed) in manifest.get("seeds", {})]
 
 
-def key(block: Block) -> str:
-    """Hash everything about a block but its number of replicates, so that seeds can be added."""
-    conditions = [
-        (asdict(condition), asdict(block.scale(condition)) | {"replicates": 0})
-        for condition in block.conditions
-    ]
-    cells = [block.cells(arm) for condition in block.conditions for arm in condition.arms]
-    return artifacts.digest([conditions, cells, DTYPE])
+def facts(block: Block) -> list[dict]:
+    """List what decides the results of a block, a condition each, as its manifest has it.
+
+    The number of replicates is not among it, so that some can be added.
+
+    Args:
+        block: of the reference.
+
+    Returns:
+        Settings as JSON has them.
+    """
+    listed = []
+    for condition in block.conditions:
+        scale = block.scale(condition)
+        parts = {
+            name: asdict(getattr(scale, name)) for name in ("world", "model", "pretraining", "finetuning")
+        }
+        cells = {arm: block.cells(arm) for arm in condition.arms}
+        listed.append({"condition": condition.name, "tokens": scale.tokens, "cells": cells, **parts})
+    return json.loads(json.dumps(listed))
+
+
+def _agree(before: object, now: object) -> bool:
+    """Whether settings are the same; those that the series did not have before do not count."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return before.keys() <= now.keys() and all(_agree(before[name], now[name]) for name in before)
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(map(_agree, before, now))
+    return before == now
 
 
 def make(block: Block, workers: int = 0) -> None:
@@ -149,14 +170,14 @@ def write(block: Block, seed: int, some: list[Task]) -> None:
     (folder / f"{seed}.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     for task in some:
         if cost := task.arm.cost():
-            facts = {"condition": task.condition.name, "mask_rate": task.arm.recipe.mask_rate}
-            costs.append({"arm": task.arm.name, **facts, **cost})
+            under = {"condition": task.condition.name, "mask_rate": task.arm.recipe.mask_rate}
+            costs.append({"arm": task.arm.name, **under, **cost})
         if task.arm.kept:
             with np.load(task.arm.scores() / "predictions.npz") as mentions:
                 kept |= {f"{task.arm.name}-{cell}": mentions[cell] for cell in mentions.files}
     if kept:
         np.savez_compressed(folder / f"{seed}.npz", **kept)
-    manifest = _manifest(block) or {"block": block.name, "question": block.question, "settings": key(block)}
+    manifest = _manifest(block) or {"block": block.name, "question": block.question, "settings": facts(block)}
     manifest.setdefault("seeds", {})[str(seed)] = {
         "written": time.strftime("%Y-%m-%d"),
         "device": model.device_name(),
@@ -195,7 +216,7 @@ def costs(block: Block) -> pd.DataFrame:
         The columns arm, condition, mask_rate, seconds_per_step, seconds, device and replicate.
     """
     seeds = _manifest(block).get("seeds", {})
-    rows = [{**cost, "replicate": int(seed)} for seed, facts in seeds.items() for cost in facts["costs"]]
+    rows = [{**cost, "replicate": int(seed)} for seed, made in seeds.items() for cost in made["costs"]]
     return pd.DataFrame(rows)
 
 
