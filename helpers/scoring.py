@@ -6,7 +6,7 @@ are all right, as in CoNLL. Lengths are in words. All F1 values are on the scale
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +17,16 @@ Mention = tuple[str, int, int]  # type, first word, one past the last word
 Novelty = Callable[[tuple[str, ...]], str]
 
 EDGES = (1, 2, 3, 4, 5)
-COUNT_COLUMNS = ["gold", "predicted", "correct"]
-CONDITION_COLUMNS = ["corpus", "mask_rate", "tokens_seen", "labelled_sentences"]  # never summed over
+PIECE_EDGES = (1, 2, 3, 4, 5, 6, 7, 8)
+ERRORS = ["missed", "wrong_boundary", "wrong_type", "wrong_both"]  # of a gold mention that is not found
+COUNT_COLUMNS = ["gold", "predicted", "correct", *ERRORS, "charged", "invented"]
+CONDITION_COLUMNS = [
+    "corpus",
+    "condition",
+    "mask_rate",
+    "tokens_seen",
+    "labelled_sentences",
+]  # never summed over
 
 
 # --- from tags to counts -------------------------------------------------------------------------
@@ -84,23 +92,38 @@ def count(
     *,
     sentences: Sequence[Sequence[str]] | None = None,
     novelty: Novelty | None = None,
+    pieces: Sequence[Sequence[int]] | None = None,
     edges: Sequence[int] = EDGES,
 ) -> pd.DataFrame:
-    """Count the mentions in `gold` tags, in `predicted` tags and in both, by type, novelty and length.
+    """Count mentions and errors, by type, novelty and length in words and in wordpieces.
 
-    A boundary error counts twice: as missed in the length bucket of the gold mention, and as wrong in the
-    bucket of the predicted one.
+    A gold mention that is not found has exactly one kind of error, which stands in its own row:
+
+    - `wrong_type`: a predicted mention has the same words, but another type;
+    - `wrong_boundary`: otherwise, a predicted mention of the same type shares a word with it;
+    - `wrong_both`: otherwise, a predicted mention of another type shares a word with it;
+    - `missed`: no predicted mention shares a word with it.
+
+    So in each row gold = correct + missed + wrong_boundary + wrong_type + wrong_both.
+
+    A wrong prediction counts under `predicted` in the row of its own length, as everywhere. But a boundary
+    error then spoils the precision of a length that its gold mention does not have. So each wrong prediction
+    also counts once more: under `charged` in the row of the gold mention that it shares most words with (the
+    earlier of two), or, where it shares none, under `invented` in its own row. Over the whole table
+    predicted = correct + charged + invented.
 
     Args:
         gold: IOB2 tags, one list per sentence.
         predicted: Tags of the same shape.
         sentences: The words, in lists of the same shape; needed for `novelty` only.
-        novelty: A function from a mention's words to its novelty, such as a `SurfaceIndex`. Without it every
-            mention has the novelty "any".
-        edges: The shortest length of each bucket.
+        novelty: A function from a mention's words to its novelty, such as a `SurfaceIndex`; it is called once
+            for each text. Without it every mention has the novelty "any".
+        pieces: The number of wordpieces of each word, in lists of the same shape. Without it every mention
+            has "any" pieces; a mention whose words have none at all has "0".
+        edges: The shortest length of each bucket of words; those of wordpieces are `PIECE_EDGES`.
 
     Returns:
-        The columns type, novelty, length, gold, predicted and correct, with a row for each combination that
+        The columns type, novelty, length, pieces and `COUNT_COLUMNS`, with a row for each combination that
         occurs.
 
     Raises:
@@ -113,19 +136,132 @@ def count(
     _check_lengths("predicted tags", gold, predicted)
     if sentences is not None:
         _check_lengths("words", gold, sentences)
-    counts: dict[tuple[str, str, str], list[int]] = {}
-    for number, (gold_tags, predicted_tags) in enumerate(zip(gold, predicted, strict=True)):
-        in_gold, in_predicted = set(spans(gold_tags)), set(spans(predicted_tags))
-        for mention in in_gold | in_predicted:
-            entity_type, start, end = mention
-            mention_novelty = novelty(tuple(sentences[number][start:end])) if novelty else "any"
-            key = (entity_type, mention_novelty, length_bucket(end - start, edges))
-            row = counts.setdefault(key, [0, 0, 0])
-            row[0] += mention in in_gold
-            row[1] += mention in in_predicted
-            row[2] += mention in in_gold and mention in in_predicted
-    rows = [(*key, *counts[key]) for key in sorted(counts)]
-    return pd.DataFrame(rows, columns=["type", "novelty", "length", *COUNT_COLUMNS])
+    if pieces is not None:
+        _check_lengths("numbers of pieces", gold, pieces)
+
+    types = _types(gold, predicted)
+    in_gold, in_predicted = _all_spans(gold, types), _all_spans(predicted, types)
+    both = zip(in_gold[:3], in_predicted[:3], strict=True)
+    type_number, start, end = map(np.concatenate, both)  # of the gold mentions, then of the predicted ones
+    novelties, novelty_number = ["any"], np.zeros_like(start)
+    if novelty is not None:
+        novelties, novelty_number = _novelty_of(start, end, sentences, novelty)
+    lengths, length_number = _buckets(end - start, edges)
+    piece_names, piece_number = ["any"], np.zeros_like(start)
+    if pieces is not None:
+        before = np.cumsum([0, *chain.from_iterable(pieces)])  # pieces of all earlier words
+        piece_names, piece_number = _buckets(before[end] - before[start], PIECE_EDGES)
+
+    # One number for each combination, which takes far less time to sort and count than four columns of text.
+    names = [types, novelties, lengths, piece_names]
+    shape = [max(1, len(some)) for some in names]
+    key = np.ravel_multi_index((type_number, novelty_number, length_number, piece_number), shape)
+    keys, row = np.unique(key, return_inverse=True)
+    gold_row, predicted_row = np.split(row, [len(in_gold.start)])
+
+    outcome, partner = _compare(in_gold, in_predicted)
+    shares = partner[partner >= 0]
+    charged = shares[outcome[shares] != _OUTCOMES.index("correct")]
+    rows = {"gold": gold_row, "predicted": predicted_row}
+    rows |= {name: gold_row[outcome == number] for number, name in enumerate(_OUTCOMES)}
+    rows |= {"charged": gold_row[charged], "invented": predicted_row[partner < 0]}
+    table = {
+        column: [some[number] for number in numbers]
+        for column, some, numbers in zip(
+            ["type", "novelty", "length", "pieces"], names, np.unravel_index(keys, shape), strict=True
+        )
+    }
+    return pd.DataFrame(
+        table | {name: np.bincount(rows[name], minlength=len(keys)) for name in COUNT_COLUMNS}
+    )
+
+
+class _Mentions(NamedTuple):
+    """The mentions of all sentences, whose words are numbered through."""
+
+    type: np.ndarray  # [mentions] number of the type
+    start: np.ndarray  # [mentions] first word
+    end: np.ndarray  # [mentions] one past the last word
+    at: np.ndarray  # [words] number of the mention that the word is in, or -1
+
+
+def _types(*corpora: Sequence[Sequence[str]]) -> list[str]:
+    """Return the types of all tags, sorted; refuse a tag that is not IOB2, and say where it is."""
+    tags = set(chain.from_iterable(chain.from_iterable(corpora))) - {"O"}
+    if any(tag[:2] not in ("B-", "I-") for tag in tags):
+        for number, sentence in enumerate(chain.from_iterable(zip(*corpora, strict=True))):
+            try:
+                spans(sentence)
+            except ValueError as error:
+                raise ValueError(f"sentence {number // len(corpora)} (counted from 0): {error}") from None
+    return sorted({tag[2:] for tag in tags})
+
+
+def _all_spans(tags: Sequence[Sequence[str]], types: Sequence[str]) -> _Mentions:
+    """Find what `spans` finds, in all sentences at once: a loop over a million tags would take seconds."""
+    # The words fall into runs: one begins with each sentence, at each B-, and where the type changes. A run
+    # is a mention if it begins with B-; the others are words outside, and I- tags without a B-.
+    numbers = {"O": 0}  # odd ones are B-
+    for number, name in enumerate(types):
+        numbers |= {f"B-{name}": 2 * number + 1, f"I-{name}": 2 * number + 2}
+    sizes = np.fromiter(map(len, tags), np.int64, len(tags))
+    flat = np.fromiter(map(numbers.__getitem__, chain.from_iterable(tags)), np.int64, sizes.sum())
+    is_b, type_number = flat % 2 == 1, (flat - 1) // 2  # -1 for O
+    begins = is_b.copy()
+    begins[1:] |= type_number[1:] != type_number[:-1]
+    begins[(np.cumsum(sizes) - sizes)[sizes > 0]] = True
+    start = np.flatnonzero(begins)
+    end = np.append(start, len(flat))[1:]
+    found = is_b[start]
+    at = np.repeat(np.where(found, np.cumsum(found) - 1, -1), end - start)
+    return _Mentions(type_number[start[found]], start[found], end[found], at)
+
+
+# From worst to best: a gold mention has the best outcome of all predictions that share a word with it.
+_OUTCOMES = ["missed", "wrong_both", "wrong_boundary", "wrong_type", "correct"]
+
+
+def _compare(gold: _Mentions, predicted: _Mentions) -> tuple[np.ndarray, np.ndarray]:
+    """Compare all gold mentions with the predicted ones that share a word with them.
+
+    Returns:
+        For each gold mention the number of its outcome in `_OUTCOMES`; and for each predicted one the gold
+        mention that it shares most words with, or -1. That of a correct prediction is the one it matches, and
+        a correct gold mention is no other prediction's, since no two mentions share a word.
+    """
+    in_both = (gold.at >= 0) & (predicted.at >= 0)
+    pair = gold.at[in_both] * len(predicted.start) + predicted.at[in_both]  # one number for each pair
+    pair, shared = np.unique(pair, return_counts=True)
+    one, other = np.divmod(pair, max(1, len(predicted.start)))
+    same_type = gold.type[one] == predicted.type[other]
+    same_words = (gold.start[one] == predicted.start[other]) & (gold.end[one] == predicted.end[other])
+    outcome = np.zeros(len(gold.start), np.int64)
+    np.maximum.at(outcome, one, 1 + same_type + 2 * same_words)
+    partner = np.full(len(predicted.start), -1)
+    order = np.lexsort(
+        (one, -shared, other)
+    )  # of each prediction first: most words, then the earlier mention
+    best = order[np.unique(other[order], return_index=True)[1]]
+    partner[other[best]] = one[best]
+    return outcome, partner
+
+
+def _novelty_of(
+    start: np.ndarray, end: np.ndarray, sentences: Sequence[Sequence[str]], novelty: Novelty
+) -> tuple[list[str], np.ndarray]:
+    """Return the names of novelty, and the number of each mention's name."""
+    words = list(chain.from_iterable(sentences))
+    texts = [tuple(words[a:b]) for a, b in zip(start.tolist(), end.tolist(), strict=True)]
+    novelty_of = {text: novelty(text) for text in dict.fromkeys(texts)}  # a search, so once for each text
+    names = sorted(set(novelty_of.values()))
+    number_of = {text: names.index(name) for text, name in novelty_of.items()}
+    return names, np.fromiter(map(number_of.__getitem__, texts), np.int64, len(texts))
+
+
+def _buckets(lengths: np.ndarray, edges: Sequence[int]) -> tuple[list[str], np.ndarray]:
+    """Return the names of the buckets, and the number of each length's name."""
+    names = ["0", *(length_bucket(edge, edges) for edge in edges)]
+    return names, np.searchsorted(edges, lengths, side="right")
 
 
 def f1(gold, predicted, correct):
@@ -159,7 +295,7 @@ def f1_by_length(
     Raises:
         ValueError: As in `count`.
     """
-    counts = count(gold, predicted, edges=edges).groupby("length")[COUNT_COLUMNS].sum()
+    counts = count(gold, predicted, edges=edges).groupby("length")[["gold", "predicted", "correct"]].sum()
     table = counts.reindex([length_bucket(edge, edges) for edge in edges], fill_value=0)
     table.loc["all"] = table.sum()
     table["precision"] = 100 * _ratio(table["correct"], table["predicted"])
@@ -227,12 +363,13 @@ def core_cell(
 ) -> pd.DataFrame:
     """Return the rows of the core cell, or of a slice through it.
 
-    The arm "none" has seen no tokens and has no mask rate; it is kept.
+    The arm "none" has seen no tokens and has no mask rate; it is kept. The core cell has the condition "",
+    as has every row of a table without that column.
 
     Args:
         table: The results table.
-        varying: The column that takes all its values: "tokens_seen", "labelled_sentences" or "mask_rate".
-            By default none does, which leaves the core cell.
+        varying: The column that takes all its values: "tokens_seen", "labelled_sentences", "mask_rate" or
+            "condition". By default none does, which leaves the core cell.
         labelled_sentences: Number of labelled sentences in the core cell.
         mask_rate: Mask rate in the core cell. The number of tokens seen is always the largest.
 
@@ -242,12 +379,15 @@ def core_cell(
     Raises:
         ValueError: No row is left.
     """
+    table = _fill_conditions(table)
     not_pretrained = table["arm"] == "none"
     core = {
         "labelled_sentences": table["labelled_sentences"] == labelled_sentences,
         "mask_rate": not_pretrained | np.isclose(table["mask_rate"], mask_rate),
         "tokens_seen": not_pretrained | (table["tokens_seen"] == table["tokens_seen"].max()),
     }
+    if "condition" in table:
+        core["condition"] = table["condition"] == ""
     keep = pd.Series(True, index=table.index)
     for column, matches in core.items():
         keep &= matches | (column == varying)
@@ -256,48 +396,87 @@ def core_cell(
     return table[keep]
 
 
-def replicate_f1(
+def _fill_conditions(table: pd.DataFrame) -> pd.DataFrame:
+    """Make the condition "" of what pandas reads as NaN, which groupby would leave out without a word."""
+    return table.assign(condition=table["condition"].fillna("")) if "condition" in table else table
+
+
+def replicate_scores(
     table: pd.DataFrame,
     by: Sequence[str] = ("arm",),
     lengths: Mapping[str, Sequence[str]] | None = None,
+    *,
+    unit: str = "length",
     **cell: object,
 ) -> pd.DataFrame:
-    """Return F1 (0-100) of each replicate and entity length.
+    """Return the scores (0-100) of each replicate and entity length.
 
-    Counts are summed over types and novelty within a labelled subset; the F1 of a replicate is the mean over
+    Counts are summed over types and novelty within a labelled subset; a score of a replicate is the mean over
     its subsets.
+
+    Precision counts a wrong prediction in the bucket of its own length. `charged_precision`, which is
+    correct / (correct + charged), counts it in the bucket of the gold mention that it shares words with, and
+    leaves out those that share none; `charged_f1` is its harmonic mean with recall. Where nothing is counted
+    both are 0, as in seqeval.
 
     Args:
         table: The results table.
         by: The columns to keep apart.
         lengths: From a name to the buckets that it pools. By default each bucket, and "all".
+        unit: The column with the buckets: "length" (in words) or "pieces" (in wordpieces).
         **cell: The rows to pick, as column=value (`labelled_sentences=100`).
 
     Returns:
-        The columns `by`, replicate, length, f1 and support (gold mentions). A replicate without gold mentions
-        of a length has no row for it.
+        The columns `by`, replicate, length (the name), support (gold mentions), f1, precision, recall,
+        charged_precision and charged_f1. The last two are NaN for a table without the column charged. A
+        replicate without gold mentions of a length has no row for it.
 
     Raises:
-        ValueError: Rows of different conditions would be added up.
+        ValueError: Rows of different conditions would be added up, or the table has no lengths in `unit`.
     """
-    by = list(by)
+    by, table = list(by), _fill_conditions(table)
     for column, value in cell.items():
         table = table[table[column] == value]
-    buckets = table["length"].astype(str)
+    if unit not in table or (table[unit].isna() | (table[unit] == "any")).any():
+        raise ValueError(f"this table was counted without {unit}")
+    buckets = table[unit].astype(str)
     if lengths is None:
         names = sort_lengths(buckets.unique())
         lengths = {name: [name] for name in names} | {"all": names}
     for column in (name for name in CONDITION_COLUMNS if name in table and name not in by):
         if (table.groupby(by)[column].nunique() > 1).any():
             raise ValueError(f"rows differ in {column}: choose one value, or keep them apart with `by`")
+    if "charged" not in table:
+        table = table.assign(charged=np.nan)
+    columns = ["gold", "predicted", "correct", "charged"]
+    measures = ["f1", "precision", "recall", "charged_precision", "charged_f1"]
     scores = []
     for name, pooled in lengths.items():
-        counts = table[buckets.isin(pooled)].groupby([*by, "replicate", "subset"])[COUNT_COLUMNS].sum()
+        groups = table[buckets.isin(pooled)].groupby([*by, "replicate", "subset"])
+        counts = groups[columns].sum(min_count=1)  # a sum of NaN is NaN
         counts = counts[counts["gold"] > 0]
-        subsets = counts.assign(f1=f1(counts["gold"], counts["predicted"], counts["correct"]))
+        gold, predicted, correct, charged = (counts[column] for column in columns)
+        subsets = counts.assign(
+            f1=f1(gold, predicted, correct),
+            precision=100 * _ratio(correct, predicted),
+            recall=100 * _ratio(correct, gold),
+            charged_precision=100 * _ratio(correct, correct + charged),
+            charged_f1=f1(gold, correct + charged, correct),
+        )
+        subsets.loc[charged.isna(), ["charged_precision", "charged_f1"]] = np.nan
         replicates = subsets.groupby([*by, "replicate"]).mean().reset_index()
         scores.append(replicates.rename(columns={"gold": "support"}).assign(length=name))
-    return pd.concat(scores, ignore_index=True)[[*by, "replicate", "length", "f1", "support"]]
+    return pd.concat(scores, ignore_index=True)[[*by, "replicate", "length", "support", *measures]]
+
+
+def replicate_f1(
+    table: pd.DataFrame,
+    by: Sequence[str] = ("arm",),
+    lengths: Mapping[str, Sequence[str]] | None = None,
+    **cell: object,
+) -> pd.DataFrame:
+    """Return f1 and support of `replicate_scores`."""
+    return replicate_scores(table, by, lengths, **cell)[[*by, "replicate", "length", "f1", "support"]]
 
 
 def paired_difference(
@@ -305,9 +484,12 @@ def paired_difference(
     arm: str = "span",
     baseline: str = "token",
     lengths: Mapping[str, Sequence[str]] | None = None,
+    *,
+    measure: str = "f1",
+    unit: str = "length",
     **cell: object,
 ) -> pd.DataFrame:
-    """Subtract the F1 of `baseline` from the F1 of `arm` within each replicate that has both.
+    """Subtract a score of `baseline` from that of `arm` within each replicate that has both.
 
     The two arms of a replicate share world, initial weights, data order and labelled sentences, so most of
     the noise cancels.
@@ -316,18 +498,69 @@ def paired_difference(
         table: The results table.
         arm: The arm of interest.
         baseline: The arm to compare it with.
-        lengths: As in `replicate_f1`.
-        **cell: As in `replicate_f1`.
+        lengths: As in `replicate_scores`.
+        measure: The score: one of the columns of `replicate_scores`.
+        unit: As in `replicate_scores`.
+        **cell: As in `replicate_scores`.
 
     Returns:
         The columns replicate, length, difference and support (gold mentions).
     """
-    scores = replicate_f1(table[table["arm"].isin([arm, baseline])], ("arm",), lengths, **cell)
-    pairs = scores[scores["arm"] == arm].merge(
+    pairs = _pairs(table, arm, baseline, lengths, unit=unit, **cell)
+    pairs["difference"] = pairs[measure] - pairs[f"{measure}_baseline"]
+    return pairs[["replicate", "length", "difference", "support"]]
+
+
+def pairing(
+    table: pd.DataFrame,
+    arm: str = "span",
+    baseline: str = "token",
+    lengths: Mapping[str, Sequence[str]] | None = None,
+    *,
+    measure: str = "recall",
+    unit: str = "length",
+    **cell: object,
+) -> pd.DataFrame:
+    """Tell what it brings to compare two arms within replicates.
+
+    Args:
+        table: The results table.
+        arm: The arm of interest.
+        baseline: The arm to compare it with.
+        lengths: As in `replicate_scores`.
+        measure: As in `paired_difference`.
+        unit: As in `replicate_scores`.
+        **cell: As in `replicate_scores`.
+
+    Returns:
+        One row per length, with the columns length, n (replicates that have both arms), correlation (of the
+        two arms over replicates), sd_paired (standard deviation of the differences within replicates) and
+        sd_unpaired (what it would be between independent replicates). All three are NaN for one replicate,
+        and the correlation where an arm does not vary.
+    """
+    rows = []
+    for length, pairs in _pairs(table, arm, baseline, lengths, unit=unit, **cell).groupby(
+        "length", sort=False
+    ):
+        one, other = pairs[measure], pairs[f"{measure}_baseline"]
+        sd_unpaired = np.sqrt(one.var() + other.var())
+        rows.append((length, len(pairs), one.corr(other), (one - other).std(), sd_unpaired))
+    return pd.DataFrame(rows, columns=["length", "n", "correlation", "sd_paired", "sd_unpaired"])
+
+
+def _pairs(
+    table: pd.DataFrame,
+    arm: str,
+    baseline: str,
+    lengths: Mapping[str, Sequence[str]] | None,
+    **options: object,
+) -> pd.DataFrame:
+    """Put the scores of `arm` and, as "…_baseline", those of `baseline` side by side."""
+    both = table[table["arm"].isin([arm, baseline])]
+    scores = replicate_scores(both, ("arm",), lengths, **options)
+    return scores[scores["arm"] == arm].merge(
         scores[scores["arm"] == baseline], on=["replicate", "length"], suffixes=("", "_baseline")
     )
-    pairs["difference"] = pairs["f1"] - pairs["f1_baseline"]
-    return pairs[["replicate", "length", "difference", "support"]]
 
 
 def over_replicates(scores: pd.DataFrame, column: str, by: Sequence[str] = ("arm", "length")) -> pd.DataFrame:

@@ -63,8 +63,12 @@ def test_strict_iob2_by_hand():
 
 @pytest.mark.parametrize("tag", ["E-PER", "PER", "", "BPER"])
 def test_tags_of_another_scheme_are_refused(tag):
-    with pytest.raises(ValueError, match="not IOB2"):
+    with pytest.raises(ValueError, match="at word 1 is not IOB2"):
         scoring.spans(["O", tag])
+    good, bad = [["O", "O"], ["O", "B-PER"]], [["O", "O"], ["O", tag]]
+    for corpora in ((good, bad), (bad, good)):
+        with pytest.raises(ValueError, match="sentence 1 .*at word 1 is not IOB2"):
+            scoring.count(*corpora)
 
 
 def test_boundary_error_counts_in_both_buckets():
@@ -75,9 +79,102 @@ def test_boundary_error_counts_in_both_buckets():
     assert table.loc["2", ["support", "predicted", "correct"]].tolist() == [0, 1, 0]  # wrong
 
 
+@pytest.mark.parametrize(
+    ("gold", "predicted", "errors"),
+    [
+        ("B-PER I-PER O", "B-PER I-PER O", {"correct": 1}),
+        ("B-PER I-PER O", "O     O     O", {"missed": 1}),
+        ("B-PER I-PER O", "O     O     B-PER", {"missed": 1}),  # beside it, so no word is shared
+        ("B-PER I-PER O", "I-PER I-PER O", {"missed": 1}),  # no B-, no mention
+        ("B-PER I-PER O", "B-LOC I-LOC O", {"wrong_type": 1, "charged": 1}),
+        ("B-PER I-PER O", "B-PER O     O", {"wrong_boundary": 1, "charged": 1}),
+        ("B-PER I-PER O", "B-PER I-PER I-PER", {"wrong_boundary": 1, "charged": 1}),
+        ("B-PER I-PER O", "O     B-LOC I-LOC", {"wrong_both": 1, "charged": 1}),
+        ("B-PER I-PER O", "B-LOC B-PER O", {"wrong_boundary": 1, "charged": 2}),  # the milder of two errors
+        ("B-PER I-PER O", "B-LOC B-LOC O", {"wrong_both": 1, "charged": 2}),  # two wrong, one gold mention
+    ],
+)
+def test_errors_of_one_mention(gold, predicted, errors):
+    table = scoring.count([gold.split()], [predicted.split()])
+    (row,) = table[table["gold"] == 1].to_dict("records")
+    found = {name: row[name] for name in [*scoring.COUNT_COLUMNS[2:-1]] if row[name]}
+    assert (row["type"], row["length"], found) == ("PER", "2", errors)
+
+
+def invented(table):
+    return table.loc[table["invented"] > 0, ["type", "length", "invented"]].values.tolist()
+
+
+def test_a_wrong_prediction_is_charged_to_the_mention_it_shares_most_words_with():
+    gold = ["B-PER", "O", "B-LOC", "I-LOC"]
+    table = scoring.count([gold], [["B-PER", "I-PER", "I-PER", "I-PER"]]).set_index(["type", "length"])
+    assert table["charged"].to_dict() == {("LOC", "2"): 1, ("PER", "1"): 0, ("PER", "4"): 0}
+    assert table["predicted"].to_dict() == {("LOC", "2"): 0, ("PER", "1"): 0, ("PER", "4"): 1}
+    tie = scoring.count([gold], [["B-PER", "I-PER", "I-PER", "O"]]).set_index(["type", "length"])
+    assert tie["charged"].to_dict() == {("LOC", "2"): 0, ("PER", "1"): 1, ("PER", "3"): 0}  # the earlier
+
+
+def test_what_shares_no_word_is_invented_in_its_own_row():
+    assert invented(scoring.count([["B-PER", "O", "O"]], [["B-PER", "B-LOC", "I-LOC"]])) == [["LOC", "2", 1]]
+    across = scoring.count([["O"], ["B-PER"]], [["B-PER"], ["O"]])  # not across the end of a sentence
+    assert invented(across) == [["PER", "1", 1]]
+    assert across[["gold", "missed", "charged"]].values.tolist() == [[1, 1, 0]]
+
+
+def test_lengths_in_wordpieces():
+    gold, predicted = [["B-PER", "I-PER", "O", "B-LOC"]], [["B-PER", "O", "B-LOC", "B-LOC"]]
+    table = scoring.count(gold, predicted, pieces=[[3, 5, 0, 7]])
+    rows = table[["type", "length", "pieces", "gold", "predicted"]].values.tolist()
+    assert rows == [
+        ["LOC", "1", "0", 0, 1],  # its word has no pieces, such as a lone control character
+        ["LOC", "1", "7", 1, 1],
+        ["PER", "1", "3", 0, 1],
+        ["PER", "2", "8+", 1, 0],
+    ]
+    assert set(scoring.count(gold, predicted)["pieces"]) == {"any"}
+
+
+def test_columns_of_the_counts():
+    names = "type novelty length pieces gold predicted correct"
+    names += " missed wrong_boundary wrong_type wrong_both charged invented"
+    for tags in ([], [[]], [["O"]], [["B-PER"]]):
+        assert " ".join(scoring.count(tags, tags).columns) == names
+        assert scoring.count(tags, tags)["gold"].sum() == (tags == [["B-PER"]])
+
+
+@given(corpora)
+@settings(max_examples=200, deadline=None)
+def test_every_mention_and_every_prediction_is_counted_once(corpus):
+    table = scoring.count(*corpus)
+    outcomes = table["correct"] + table[scoring.ERRORS].sum(axis=1)
+    assert outcomes.tolist() == table["gold"].tolist()  # in each row
+    total = table[scoring.COUNT_COLUMNS].sum()
+    assert total["predicted"] == total["correct"] + total["charged"] + total["invented"]
+    assert total["predicted"] == sum(len(scoring.spans(tags)) for tags in corpus[1])
+    assert ((table["charged"] == 0) | (table["gold"] > table["correct"] + table["missed"])).all()
+
+
+@given(st.lists(st.lists(st.sampled_from(TAGS), max_size=12), max_size=8))
+@settings(max_examples=500, deadline=None)
+def test_counting_finds_the_mentions_that_spans_finds(tags):
+    number = iter(range(1000))
+    words = [[next(number) for _ in sentence] for sentence in tags]  # each word once, so texts tell places
+    found = []
+    novelty = lambda text: found.append(text) or "any"  # noqa: E731
+    table = scoring.count(tags, tags, sentences=words, novelty=novelty)
+    expected = [
+        (kind, tuple(own[start:end]))
+        for own, sentence in zip(words, tags, strict=True)
+        for kind, start, end in scoring.spans(sentence)
+    ]
+    assert found == [text for _, text in expected]  # those of the prediction are the same, and asked once
+    assert sorted(table["type"].repeat(table["gold"])) == sorted(kind for kind, _ in expected)
+
+
 def test_right_boundaries_with_wrong_type_are_no_match():
     table = scoring.count([["B-PER", "I-PER"]], [["B-LOC", "I-LOC"]])
-    assert table.values.tolist() == [["LOC", "any", "2", 0, 1, 0], ["PER", "any", "2", 1, 0, 0]]
+    columns = ["type", "novelty", "length", "gold", "predicted", "correct"]
+    assert table[columns].values.tolist() == [["LOC", "any", "2", 0, 1, 0], ["PER", "any", "2", 1, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +213,8 @@ def test_lengths_that_differ_name_the_sentence():
         scoring.count([["O"], ["O", "O"]], [["O"], ["O"]])
     with pytest.raises(ValueError, match="sentence 0 .*1 gold tags but 2 words"):
         scoring.count([["O"]], [["O"]], sentences=[["two", "words"]])
+    with pytest.raises(ValueError, match="sentence 0 .*1 gold tags but 2 numbers of pieces"):
+        scoring.count([["O"]], [["O"]], pieces=[[1, 1]])
     with pytest.raises(ValueError, match="2 sentences of gold tags but 1"):
         scoring.count([["O"], ["O"]], [["O"]])
 
@@ -182,6 +281,66 @@ def test_pooled_lengths_are_f1_of_summed_counts(table):
     assert pooled["f1"].tolist() == pytest.approx([100 * 9 / 14])
 
 
+def test_scores_of_a_replicate_by_hand():
+    one = row("span", 0, "1", 10, 8, 6, charged=2, pieces="2", subset=0)
+    other = row("span", 0, "1", 10, 0, 0, charged=0, pieces="2", subset=1)
+    (scores,) = scoring.replicate_scores(pd.DataFrame([one, other]), lengths={"1": ["1"]}).to_dict("records")
+    expected = {
+        "recall": 60,
+        "precision": 75,
+        "f1": 1200 / 18,
+        "charged_precision": 75,
+        "charged_f1": 1200 / 18,
+    }
+    for name, value in expected.items():
+        assert scores[name] == pytest.approx(value / 2), name  # the other subset has found nothing: 0
+    assert (scores["arm"], scores["replicate"], scores["length"], scores["support"]) == ("span", 0, "1", 10)
+
+
+def test_a_boundary_error_lowers_the_precision_of_the_gold_length_when_charged():
+    gold = [["B-PER", "I-PER", "I-PER", "O", "B-PER", "I-PER", "I-PER", "O", "B-LOC"]]
+    predicted = [["B-PER", "I-PER", "I-PER", "O", "B-PER", "I-PER", "O", "O", "B-LOC"]]
+    cell = {"arm": "span", "replicate": 0, "subset": 0}
+    table = scoring.count(gold, predicted).assign(**cell)
+    scores = scoring.replicate_scores(table).set_index("length")
+    assert scores["precision"].to_dict() == pytest.approx({"1": 100, "3": 100, "all": 200 / 3})
+    assert scores["charged_precision"].to_dict() == pytest.approx({"1": 100, "3": 50, "all": 200 / 3})
+    assert scores["charged_f1"].to_dict() == pytest.approx({"1": 100, "3": 50, "all": 200 / 3})
+    assert scores.loc["3", "f1"] == pytest.approx(200 / 3)
+
+
+def test_a_table_of_before_has_no_charged_scores(table):
+    old = scoring.replicate_scores(table)
+    assert old[["charged_precision", "charged_f1"]].isna().all().all()
+    assert old[["f1", "precision", "recall"]].notna().all().all()
+    both = pd.concat([table, table.assign(tokens_seen=2000, charged=0)])  # pandas fills up with NaN
+    scores = scoring.replicate_scores(both, by=["tokens_seen", "arm"]).set_index("tokens_seen")
+    assert scores.loc[1000, "charged_f1"].isna().all()
+    assert scores.loc[2000, "charged_f1"].notna().all()
+
+
+def test_scores_by_wordpieces(table):
+    pieces = ["2", "2", "8+", "8+", "2", "3", "10", "3", "2"]
+    by_pieces = scoring.replicate_scores(table.assign(pieces=pieces), unit="pieces")
+    by_length = scoring.replicate_scores(table.assign(length=pieces))
+    pd.testing.assert_frame_equal(by_pieces, by_length)
+    for old in (table, table.assign(pieces="any"), table.assign(pieces=[None, *pieces[1:]])):
+        with pytest.raises(ValueError, match="counted without pieces"):
+            scoring.replicate_scores(old, unit="pieces")
+
+
+def test_conditions_are_kept_apart(table):
+    both = pd.concat([table.assign(condition=np.nan), table.assign(condition="other", correct=1)])
+    with pytest.raises(ValueError, match="differ in condition"):  # the empty text of a CSV file is NaN
+        scoring.replicate_scores(both)
+    assert set(scoring.replicate_scores(both, by=["arm", "condition"])["condition"]) == {"", "other"}
+    assert scoring.replicate_scores(both, condition="").equals(scoring.replicate_scores(table))
+    assert scoring.core_cell(both).drop(columns="condition").equals(table)
+    assert set(scoring.core_cell(both, "condition")["condition"]) == {"", "other"}
+    with pytest.raises(ValueError, match="no results"):
+        scoring.core_cell(table.assign(condition="other"))
+
+
 def test_rows_of_several_experiments_are_not_added_up(table):
     both = pd.concat([table, table.assign(tokens_seen=2000)])
     with pytest.raises(ValueError, match="differ in tokens_seen"):
@@ -194,6 +353,30 @@ def test_paired_difference_uses_replicates_with_both_arms(table):
     pairs = scoring.paired_difference(table).set_index(["length", "replicate"])
     assert pairs.loc["1", "difference"].to_dict() == pytest.approx({0: 70 - 60, 1: 90 - 60})
     assert 2 not in pairs.index.get_level_values("replicate")
+
+
+def test_paired_difference_of_another_measure_and_unit(table):
+    other = table.assign(predicted=20, pieces="3")
+    pairs = scoring.paired_difference(
+        other, lengths={"3": ["3"]}, measure="precision", unit="pieces", subset=0
+    )
+    assert pairs.set_index("replicate")["difference"].to_dict() == pytest.approx({0: 35 - 22.5, 1: 45 - 30})
+
+
+def test_pairing_tells_what_replicates_have_in_common():
+    rng = np.random.default_rng(0)
+    shared = rng.integers(20, 60, 12)
+    found = {arm: shared + rng.integers(0, 8, 12) for arm in ("token", "span")}
+    rows = [row(arm, i, "2", 100, 100, found[arm][i]) for arm in found for i in range(12)]
+    (two, _) = scoring.pairing(pd.DataFrame(rows)).itertuples()
+    assert (two.length, two.n) == ("2", 12)
+    assert two.correlation == pytest.approx(stats.pearsonr(found["span"], found["token"]).statistic)
+    assert two.sd_paired == pytest.approx(stats.tstd(found["span"] - found["token"]))
+    assert two.sd_unpaired == pytest.approx(np.hypot(stats.tstd(found["span"]), stats.tstd(found["token"])))
+    assert two.sd_paired < two.sd_unpaired / 2
+    one = scoring.pairing(pd.DataFrame(rows), replicate=0)
+    assert one["n"].tolist() == [1, 1]
+    assert one[["correlation", "sd_paired", "sd_unpaired"]].isna().all().all()
 
 
 def test_over_replicates_gives_the_interval(table):
@@ -268,7 +451,7 @@ def test_novelty_is_counted():
     gold, predicted = [["B-PER", "O", "B-LOC", "I-LOC"]], [["B-PER", "O", "B-LOC", "O"]]
     index = scoring.SurfaceIndex(["Rose Bay"]).with_labelled([["Ada"]])
     table = scoring.count(gold, predicted, sentences=sentences, novelty=index)
-    assert table.values.tolist() == [
+    assert table[["type", "novelty", "length", "gold", "predicted", "correct"]].values.tolist() == [
         ["LOC", "text", "1", 0, 1, 0],
         ["LOC", "text", "2", 1, 0, 0],
         ["PER", "labelled", "1", 1, 1, 1],
