@@ -1,4 +1,4 @@
-"""The command line: python -m helpers run | plan | report | reference | pretrain | notebooks | …"""
+"""The command line: python -m helpers run, plan, report, reference, pretrain, notebooks and more."""
 
 import argparse
 import errno
