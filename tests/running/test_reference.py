@@ -3,11 +3,10 @@
 import json
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
-from helpers import blocks, settings
-from helpers.blocks import BASE, BLOCKS, Block, Condition
+from helpers import blocks, scoring
+from helpers.blocks import Block, Condition
 from helpers.running import executors, reference
 from helpers.running.arm import COLUMNS, pack_mentions, unpack_mentions
 from tests.micro import MICRO, workshop
@@ -76,8 +75,6 @@ def test_every_cell_has_its_subsets(made):
 
 
 def test_kept_predictions_give_the_same_counts(made):
-    from helpers import scoring
-
     sentences = reference.test_sentences(1001)
     gold = [tags for _, tags in sentences]
     counted = scoring.count(gold, reference.predictions(BLOCK, 1001, "span", subset=1))
@@ -116,37 +113,3 @@ def test_packed_mentions_come_back():
     tags = [["B-PER", "I-PER", "O"], ["O"], ["B-LOC", "B-LOC", "I-LOC"]]
     assert unpack_mentions(pack_mentions(tags), [3, 1, 3]) == tags
     assert unpack_mentions(pack_mentions([["O", "O"]]), [2]) == [["O", "O"]]
-
-
-# --- the blocks as they are ---
-
-
-@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
-def test_blocks_can_be_run(block):
-    assert block.seeds[0] == 1000 and block.replicates <= BLOCKS["A"].replicates
-    for condition in block.conditions:
-        scale = block.scale(condition)
-        assert set(condition.arms) <= set(settings.ARMS)
-        assert scale.pretraining.warmup_tokens < 0.85 * scale.tokens[0]
-        assert max(block.labelled_sentences) <= scale.world.train
-
-
-def test_a_condition_is_named_once():
-    for block in BLOCKS.values():
-        rows = [
-            (condition.name, dict(condition.changes).get("pretraining.mask_rate"), arm)
-            for condition in block.conditions
-            for arm in condition.arms
-        ]
-        assert len(rows) == len(set(rows)), block.name
-
-
-def test_fine_tuning_conditions_use_the_models_of_block_a():
-    trained = {str(task.arm.training_key) for task in reference.tasks(BLOCKS["A"], 1000)}
-    assert {str(task.arm.training_key) for task in reference.tasks(BLOCKS["F"], 1000)} <= trained
-
-
-def test_the_text_lasts_for_two_passes():
-    longest = max(block.tokens[-1] for block in BLOCKS.values())
-    assert longest <= 2 * 14_664_000 and BASE.world.sentences == 400_000
-    assert pd.Series([block.tokens[-1] for block in BLOCKS.values()]).max() == 24_000_000
