@@ -14,7 +14,8 @@ The heart
     plain_masking          the same as readable loops, as notebooks 02 and 03 build them
 Loops that fit on a screen, as notebooks 04 and 05 build them
     model                  a tiny BERT that scores the hidden positions only  < settings
-    pretraining            the masked-LM loop  < masking model settings tokenization
+    boundary               hidden tokens foretold from the ends of their run  < masking model
+    pretraining            the masked-LM loop  < boundary masking model settings tokenization
     finetuning             from labelled sentences to a tagger  < model settings tokenization
 What is counted, and what it says
     scoring                mentions by length, F1, intervals
@@ -33,13 +34,13 @@ Wing: running the experiment
     running/resume         budgets as branches of one training that can be stopped
                            < masking model pretraining running settings tokenization
     running/replicate      what all arms of a seed share
-                           < corpora masking model running settings tokenization
+                           < corpora masking model running settings tokenization world
     running/arm            one arm of one replicate: its keys, its making, its counts
-                           < finetuning model pretraining running scoring settings tokenization
+                           < boundary finetuning model pretraining running scoring settings tokenization
     running/plan           how many replicates fit, and in which precision
                            < finetuning model running settings
     running/executors      here, side by side, or wherever an executor runs it  < running
-    running/distributed    one training on several GPUs or machines  < model pretraining running settings
+    running/distributed    one training on several GPUs or machines  < pretraining running settings
 Wing: publishing it
     publishing/notebooks   the notebooks as files, and executing them  < running settings
     publishing/colab       badges, the setup cell, the project's address, Google Drive  < publishing settings

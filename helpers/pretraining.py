@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from transformers import BertForMaskedLM
 
+from helpers import boundary
 from helpers.masking import Scheme, Vocabulary, mask
 from helpers.model import masked_lm_loss, precision
 from helpers.settings import PretrainingSettings
@@ -49,7 +50,8 @@ def train(
         chosen = order[step, group.rank :: group.size].to(model.device)  # [rows]
         shorter = row_length(step * order.shape[1] * length, recipe, length)
         input_ids, word_ids = cut(blocks.input_ids[chosen], shorter), cut(blocks.word_ids[chosen], shorter)
-        batch = mask(input_ids, word_ids, scheme, vocabulary, generator)
+        mention_ids = None if blocks.mention_ids is None else cut(blocks.mention_ids[chosen], shorter)
+        batch = mask(input_ids, word_ids, scheme, vocabulary, generator, mention_ids)
         with precision(dtype, model.device):
             loss = loss_of(batch.inputs, batch.positions, batch.labels)
         scaler.scale(loss).backward()
@@ -88,7 +90,7 @@ class Group:
 
     def loss_of(self, model: BertForMaskedLM) -> Callable[..., torch.Tensor]:
         """Return the function of inputs, positions and labels whose gradients the model is trained with."""
-        return partial(masked_lm_loss, model)
+        return partial(boundary.loss if hasattr(model, "boundary") else masked_lm_loss, model)
 
     def agree(self, value: object) -> object:
         """Return the value that the first process of the group has."""

@@ -50,6 +50,7 @@ class PretrainingSettings:
     strategy: str = "token"  # with `p` and `boundary`, an arm's; see ARMS
     mask_rate: float = 0.15
     p: float = 0.2  # of the geometric span length
+    boundary: bool = False  # SpanBERT's second objective, beside the masked LM
     batch_size: int = 32  # rows
     short_rows: tuple[tuple[int, int], ...] = ((400_000, 16), (800_000, 32))  # (until so many tokens, length)
     learning_rate: float = 1.5e-3

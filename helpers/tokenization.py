@@ -25,6 +25,11 @@ class Blocks:
 
     input_ids: torch.Tensor  # [rows, length] int64
     word_ids: torch.Tensor  # [rows, length] int64: 0, 1, 2, … along a row, -1 at [CLS] and [SEP]
+    mention_ids: torch.Tensor | None = None  # [rows, length] int32, -1 outside mentions
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return those that are there, by name."""
+        return {name: tensor for name, tensor in vars(self).items() if tensor is not None}
 
 
 @dataclass(frozen=True)
@@ -113,15 +118,7 @@ def pack(
     """
     if length < 3:
         raise ValueError(f"length={length} leaves no room for text: choose at least 3.")
-    # A blank always ends a word, so equal chunks between blanks have equal pieces: encode each chunk once.
-    numbers: dict[str | None, int] = {None: 0}  # chunk -> its number; 0 is the [SEP] that ends every line
-    stream = array("i")  # the whole text as numbers of chunks
-    for line in text:
-        if line.strip():
-            stream.extend([numbers.setdefault(chunk, len(numbers)) for chunk in line.split(" ")])
-            stream.append(0)
-    ids, pieces = _encode_chunks(list(numbers)[1:], tokenizer)
-    stream = np.frombuffer(stream, np.int32)
+    ids, pieces, stream = _encode_text(text, tokenizer)
     body = length - 1  # pieces of text in a row, after [CLS]
     rows = int(pieces[stream].sum()) // body
     if rows < max(1, minimum_rows):
@@ -140,6 +137,41 @@ def pack(
         input_ids=torch.from_numpy(np.hstack([cls, ids])),
         word_ids=torch.from_numpy(np.hstack([np.full_like(cls, -1), word])),
     )
+
+
+def mention_ids(
+    text: Iterable[str], tags: Iterable[Sequence[str]], tokenizer: PreTrainedTokenizerFast, length: int
+) -> torch.Tensor:
+    """Find the mentions of a text whose tags are known in the rows that `pack` makes of it.
+
+    Args:
+        text: as for `pack`.
+        tags: for each line the IOB2 tags of the words between its blanks.
+        tokenizer: as for `pack`.
+        length: as for `pack`.
+
+    Returns:
+        `[rows, length]` int32: a number that the pieces of a mention share, -1 outside mentions.
+
+    Raises:
+        ValueError: a line has more or fewer tags than words, or there are more or fewer lines of tags.
+    """
+    text = list(text)
+    mentions, mention = array("i"), -1  # of each chunk of the text, and of the [SEP] that ends a line
+    for line, line_tags in zip(text, tags, strict=True):
+        if not line.strip():
+            continue
+        if len(line.split(" ")) != len(line_tags):
+            raise ValueError(f"{line!r} has {len(line_tags)} tags: give one for each word between blanks.")
+        for tag in line_tags:
+            mention += tag.startswith("B-")
+            mentions.append(-1 if tag == "O" else mention)
+        mentions.append(-1)
+    _, pieces, stream = _encode_text(text, tokenizer)
+    of_pieces = np.repeat(np.frombuffer(mentions, np.int32), pieces[stream])
+    body = length - 1
+    rows = len(of_pieces) // body
+    return torch.from_numpy(np.insert(of_pieces[: rows * body].reshape(rows, body), 0, -1, axis=1))
 
 
 def label_pieces(tags: Sequence[int], word_ids: Sequence[int | None]) -> list[int]:
@@ -270,6 +302,20 @@ def _plain_text_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     backend.no_truncation()
     backend.encode_special_tokens = True
     return backend
+
+
+def _encode_text(
+    text: Iterable[str], tokenizer: PreTrainedTokenizerFast
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `_encode_chunks` makes of a text's chunks, and the text as a stream of their numbers."""
+    # A blank always ends a word, so equal chunks between blanks have equal pieces: encode each chunk once.
+    numbers: dict[str | None, int] = {None: 0}  # chunk -> its number; 0 is the [SEP] that ends every line
+    stream = array("i")  # the whole text as numbers of chunks
+    for line in text:
+        if line.strip():
+            stream.extend([numbers.setdefault(chunk, len(numbers)) for chunk in line.split(" ")])
+            stream.append(0)
+    return *_encode_chunks(list(numbers)[1:], tokenizer), np.frombuffer(stream, np.int32)
 
 
 def _encode_chunks(chunks: list[str], tokenizer: PreTrainedTokenizerFast) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,9 @@ be stable, and weights need only addition, multiplication and division.
 """
 
 import re
+import sys
 from bisect import bisect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from random import Random
 
@@ -36,6 +37,7 @@ class World:
     train: list[Sentence]
     dev: list[Sentence]
     test: list[Sentence]
+    text_tags: list[list[str]] = field(default_factory=list)  # IOB2 tags of each line of text
 
 
 class Draw:
@@ -269,7 +271,8 @@ class Newspaper:
             kind = draw.one(TYPES) if part == "[ANY]" else part[1:-1]
             name = self.names.mention(draw, kind)
             words += name
-            tags += [f"B-{kind}"] + [f"I-{kind}"] * (len(name) - 1)
+            begin, inside = sys.intern(f"B-{kind}"), sys.intern(f"I-{kind}")  # one string for all mentions
+            tags += [begin] + [inside] * (len(name) - 1)
             return
         if part.startswith("("):
             part = draw.one(part[1:-1].split("|"))
@@ -323,4 +326,5 @@ def generate(settings: WorldSettings) -> World:
     labelled = Draw(3 * settings.seed + 1)
     test, dev, train = (write(labelled, count) for count in (settings.test, settings.dev, settings.train))
     text = write(Draw(3 * settings.seed + 2), settings.sentences)
-    return World([" ".join(sentence) for sentence, _ in text], train, dev, test)
+    lines = [" ".join(sentence) for sentence, _ in text]
+    return World(lines, train, dev, test, text_tags=[tags for _, tags in text])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers import masking, model, pretraining
+from helpers import boundary, masking, model, pretraining
 from helpers.masking import Scheme, Vocabulary
 from helpers.pretraining import Training, learning_rate, row_order, train
 from helpers.settings import ModelSettings, PretrainingSettings
@@ -84,6 +84,81 @@ def test_the_first_50_losses_are_those_of_a_plain_loop_with_dense_logits():
         plain.append(loss.item())
     assert plain[-1] < plain[0]
     assert ours == pytest.approx(plain, abs=1e-3)
+
+
+def seen(monkeypatch, blocks, recipe, bert) -> list[tuple[torch.Tensor, ...]]:
+    """What `mask` is given and gives at each of 30 steps: rows, hidden tokens, and the mention ids if any."""
+    steps, real = [], pretraining.mask
+
+    def spy(input_ids, word_ids, scheme, vocabulary, generator, mention_ids=None):
+        masked = real(input_ids, word_ids, scheme, vocabulary, generator, mention_ids)
+        steps.append((input_ids.clone(), masked.labels != masking.IGNORED, mention_ids))
+        return masked
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "mask", spy)
+        order = row_order(len(blocks.input_ids), 30, recipe.batch_size, recipe.seed)
+        losses = train(
+            Training.start(bert, recipe, "float32"), blocks, order, VOCABULARY, recipe, lambda _: 1e-3
+        )
+        assert len(list(losses)) == 30
+    return steps
+
+
+def test_the_arms_of_a_replicate_are_paired(monkeypatch, blocks):
+    """The same weights at the start, the same rows in each step, as many hidden tokens in each row."""
+    short_rows = replace(RECIPE, short_rows=((10 * 8 * 16, 4), (20 * 8 * 16, 8)))
+    two_tokens_a_word = Blocks(blocks.input_ids, blocks.word_ids.div(2, rounding_mode="floor"))
+    starts, arms = [], []
+    for strategy, with_head in (("token", False), ("whole_word", False), ("span", False), ("span", True)):
+        bert = model.build(TINY, RECIPE.seed)
+        if with_head:
+            boundary.add_head(bert, RECIPE.seed)
+        starts.append({name: weight.clone() for name, weight in boundary.weights_without_head(bert).items()})
+        recipe = replace(short_rows, strategy=strategy, boundary=with_head)
+        arms.append(seen(monkeypatch, two_tokens_a_word, recipe, bert))
+    for other in starts[1:]:
+        assert other.keys() == starts[0].keys()
+        assert all(torch.equal(weight, other[name]) for name, weight in starts[0].items())
+    for steps in zip(*arms, strict=True):
+        rows, hidden, _ = zip(*steps, strict=True)
+        assert all(torch.equal(rows[0], other) for other in rows[1:])
+        assert all(torch.equal(hidden[0].sum(1), other.sum(1)) for other in hidden[1:])
+        assert torch.equal(hidden[2], hidden[3])  # the second objective hides the same tokens
+    assert not torch.equal(hidden[0], hidden[1]) and not torch.equal(hidden[1], hidden[2])
+
+
+def test_the_oracle_hides_about_half_the_budget_on_mentions(monkeypatch):
+    """Rows of 32 with a mention of one, two or three words after every three others."""
+    lengths, of_row = (1, 2, 3, 1, 2), [-1]
+    for number in range(30):
+        of_row += [-1] * 3 + [number] * lengths[number % 5]
+    mention_ids = torch.tensor(of_row[:32]).expand(40, 32).int().contiguous()
+    input_ids = torch.randint(5, 30, (40, 32), generator=torch.Generator().manual_seed(0))
+    input_ids[:, 0] = 2
+    word_ids = torch.arange(-1, 31).expand(40, 32).contiguous()
+    rows = Blocks(input_ids, word_ids, mention_ids)
+    recipe = replace(RECIPE, strategy="mentions", short_rows=((10 * 8 * 32, 16),), mask_rate=0.3)
+    shape = replace(TINY, length=32)
+    steps = seen(monkeypatch, rows, recipe, model.build(shape, 0))
+    assert [tuple(mentions.shape) for _, _, mentions in steps] == [(16, 16)] * 10 + [(8, 32)] * 20
+    assert all((mentions[:, 0] == -1).all() for _, _, mentions in steps)
+    assert all(torch.equal(mentions[0], mention_ids[0]) for _, _, mentions in steps[10:])
+
+    def on_whole_mentions(steps) -> float:
+        whole = tokens = 0
+        for _, hidden, mentions in steps:
+            tokens += int(hidden.sum())
+            for number in range(30):
+                of_it = mentions == number
+                whole += int((hidden & of_it)[(hidden | ~of_it).all(1)].sum())
+        return whole / tokens
+
+    spans = seen(monkeypatch, rows, replace(recipe, strategy="span"), model.build(shape, 0))
+    assert 0.4 < on_whole_mentions(steps) < 0.65  # some of the spans cover a mention as well
+    assert on_whole_mentions(spans) < on_whole_mentions(steps) - 0.1
+    with pytest.raises(ValueError, match="needs mention_ids"):
+        seen(monkeypatch, Blocks(input_ids, word_ids), recipe, model.build(shape, 0))
 
 
 def test_a_step_whose_gradients_overflow_is_skipped_and_halves_the_scale(blocks):

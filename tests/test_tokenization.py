@@ -165,6 +165,37 @@ def test_a_text_too_short_is_refused(tokenizer):
         tokenization.pack(TEXT, tokenizer, 2)
 
 
+def test_mention_ids_equal_the_slow_way(tokenizer):
+    """Each piece is traced back to its word, and the word to its tag; mentions are numbered by hand."""
+    tags_of = {"Anna": "B-PER", "Karenina": "I-PER", "of": "O", "Republic": "B-LOC", "Ångland's": "B-LOC"}
+    text = [*TEXT[:30], "", "  ", "Anna Anna Karenina", "café-book", "Republic didn't Ångland's"]
+    tags = [[tags_of.get(word, "O") for word in line.split()] for line in text]
+    tags[-1] = ["B-LOC", "I-LOC", "I-LOC"]
+    stream, number = [], -1
+    for line, line_tags in zip(text, tags, strict=True):
+        for word, tag in zip(line.split(), line_tags, strict=True):
+            number += tag[0] == "B"
+            stream += [number if tag != "O" else -1] * len(tokenizer.tokenize(word))
+        stream += [-1] * bool(line_tags)  # [SEP]
+    for length in (3, 7, 32):
+        blocks = tokenization.pack(text, tokenizer, length)
+        found = tokenization.mention_ids(iter(text), iter(tags), tokenizer, length)
+        starts = range(0, len(stream) - length + 2, length - 1)
+        assert found.tolist() == [[-1, *stream[start : start + length - 1]] for start in starts]
+        assert found.shape == blocks.input_ids.shape and found.dtype == torch.int32
+        assert (found[blocks.word_ids < 0] == -1).all()
+        same_word = (blocks.word_ids[:, 1:] == blocks.word_ids[:, :-1]) & (blocks.word_ids[:, 1:] >= 0)
+        assert torch.equal(found[:, 1:][same_word], found[:, :-1][same_word])
+    assert len(found.unique()) > 30
+
+
+def test_mention_ids_need_a_tag_for_each_word(tokenizer):
+    with pytest.raises(ValueError, match="'Anna read' has 1 tags"):
+        tokenization.mention_ids(["Anna read"], [["O"]], tokenizer, 16)
+    with pytest.raises(ValueError, match="shorter"):
+        tokenization.mention_ids(["Anna read", "Anna"], [["O", "O"]], tokenizer, 16)
+
+
 def test_packing_is_fast(tokenizer):
     lines = [f"{line} {k}" for k, line in enumerate(TEXT * 334)]  # 100,200 lines of 21 words
     start = time.perf_counter()

@@ -77,6 +77,16 @@ def mentions(sentences) -> list[tuple[tuple[str, ...], str]]:
     return [(tuple(words), kind) for words, kind in found]
 
 
+def test_the_text_has_tags_too():
+    made = generate(SMALL)
+    lines = [line.split(" ") for line in made.text]
+    assert [len(words) for words in lines] == [len(tags) for tags in made.text_tags]
+    names, labelled = (set(mentions(of)) for of in (zip(lines, made.text_tags, strict=True), made.test))
+    assert len(names & labelled) > 0.3 * len(labelled)
+    objects = {id(tag): tag for tags in made.text_tags for tag in tags}
+    assert sorted(objects.values()) == sorted({*objects.values()})  # one string for each, to save memory
+
+
 def test_sizes_and_shape():
     made = generate(SMALL)
     assert (len(made.text), len(made.train), len(made.dev), len(made.test)) == (200, 20, 10, 30)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, BertForMaskedLM
 from transformers.utils.logging import disable_progress_bar
 
-from helpers import model, scoring, tokenization
+from helpers import boundary, model, scoring, tokenization
 from helpers.finetuning import finetune, predict
 from helpers.pretraining import Group
 from helpers.running import artifacts, replicate
@@ -25,6 +25,7 @@ from helpers.world import TYPES
 Cell = tuple[int, int, int]  # tokens seen, labelled sentences, labelled subset
 DRAWS_LENGTHS = ("span", "mentions")  # strategies whose masks depend on `p`
 TRAINED_BY = ("masking", "model", "pretraining", "running/replicate:new_model")
+ALSO_BY = {"boundary": ("boundary",), "mentions": ("running/replicate:mention_ids",)}  # where an arm uses it
 SCORED_BY = (
     *("model", "finetuning", "tokenization", "scoring:count", "scoring:SurfaceIndex"),
     *("running/replicate:new_model", "running/replicate:Replicate"),
@@ -91,13 +92,18 @@ class Arm:
         recipe = asdict(self.recipe)
         if recipe["strategy"] not in DRAWS_LENGTHS:
             del recipe["p"]
+        code = TRAINED_BY + ALSO_BY.get(self.name, ())
+        if self.recipe.boundary:
+            code += ALSO_BY["boundary"]
+        else:
+            del recipe["boundary"]
         return {
             "rows": replicate.rows_key(self.settings, self.seed),
             "model": self._model_key,
             "recipe": recipe,
             "budgets": self.settings.scale.tokens,
             "dtype": self.dtype,
-            "code": artifacts.source_hash(*TRAINED_BY),
+            "code": artifacts.source_hash(*code),
             "versions": artifacts.versions(*PACKAGES),
         }
 
@@ -196,6 +202,11 @@ class Arm:
             group: the processes that train together; its first one writes.
         """
         bert = replicate.new_model(self.settings.scale.model, self.replicate).to(model.device())
+        if self.recipe.boundary:
+            boundary.add_head(bert, self.seed)
+        blocks = self.replicate.blocks
+        if self.name == "mentions":
+            blocks = replace(blocks, mention_ids=replicate.mention_ids(self.settings, self.number))
         states = folder / "states"
         stopwatch = Stopwatch(states / "seconds.json", model.device_name())
         first = group is None or group.rank == 0
@@ -207,7 +218,7 @@ class Arm:
 
         for checkpoint in pretrain(
             bert,
-            self.replicate.blocks,
+            blocks,
             self.replicate.vocabulary,
             self.recipe,
             self.settings.scale.tokens,
@@ -218,7 +229,8 @@ class Arm:
         ):
             if first:
                 place = folder / str(checkpoint.tokens_seen)
-                checkpoint.model.save_pretrained(place)
+                weights = boundary.weights_without_head(checkpoint.model)
+                checkpoint.model.save_pretrained(place, state_dict=weights)
                 self.replicate.tokenizer.save_pretrained(place)
                 history = pd.DataFrame(checkpoint.losses, columns=["tokens_seen", "loss"])
                 history.to_csv(place / "history.csv", index=False)

@@ -11,22 +11,23 @@ from accelerate.utils import broadcast_object_list
 from tqdm.auto import tqdm
 from transformers import BertForMaskedLM
 
-from helpers import model, pretraining
+from helpers import pretraining
 from helpers.running import artifacts, plan
 from helpers.running.arm import Arm
 from helpers.settings import Settings
 
 
 class Loss(torch.nn.Module):
-    """The masked-LM loss as a module, which is what DDP wraps."""
+    """The loss of a model as a module, which is what DDP wraps."""
 
     def __init__(self, bert: BertForMaskedLM):
         super().__init__()
-        self.bert = bert
+        self.bert = bert  # what DDP finds the weights of
+        self.of_masked = pretraining.Group().loss_of(bert)
 
     def forward(self, inputs: torch.Tensor, positions: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Compute `model.masked_lm_loss`."""
-        return model.masked_lm_loss(self.bert, inputs, positions, labels)
+        """Compute the loss that one process alone would train with."""
+        return self.of_masked(inputs, positions, labels)
 
 
 class Processes(pretraining.Group):

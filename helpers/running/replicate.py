@@ -6,10 +6,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from random import Random
 
+import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
 
-from helpers import corpora, model, tokenization
+from helpers import corpora, model, tokenization, world
 from helpers.masking import Vocabulary
 from helpers.running import artifacts
 from helpers.settings import ModelSettings, Settings
@@ -124,7 +125,7 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         blocks = tokenization.pack(corpus.text, tokenizer, scale.model.length, minimum_rows=rows)
         tokenizer.save_pretrained(folder)
         save_file(
-            {name: tensor.contiguous() for name, tensor in vars(blocks).items()},
+            {name: tensor.contiguous() for name, tensor in blocks.tensors().items()},
             folder / "blocks.safetensors",
         )
 
@@ -135,6 +136,31 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         raise corpora.CorpusError(f"{source}: {error}") from error
     blocks = tokenization.Blocks(**load_file(folder / "blocks.safetensors"))
     return Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
+
+
+def mention_ids(settings: Settings, number: int = 0) -> torch.Tensor:
+    """Say where the mentions of a replicate's packed text are, which only the invented world knows.
+
+    The world is invented once more: kept beside the text, the tags would take memory in every arm.
+
+    Args:
+        settings: corpus and scale.
+        number: of the replicate, from 0.
+
+    Returns:
+        `[rows, length]`, the mentions in the replicate's `blocks`.
+
+    Raises:
+        CorpusError: the corpus is one of files.
+    """
+    if settings.corpus != "world":
+        raise corpora.CorpusError(
+            f'the arm "mentions" has to know every mention of the unlabelled text, and in {settings.corpus} '
+            f"nobody has marked them: leave this arm out, or choose the built-in world as the corpus"
+        )
+    of = load(settings, number)
+    made = world.generate(replace(settings.scale.world, seed=of.seed))
+    return tokenization.mention_ids(made.text, made.text_tags, of.tokenizer, of.length)
 
 
 @lru_cache(maxsize=1)

@@ -91,7 +91,7 @@ def pretrain(
     keep_freed_memory()
     order = row_order(len(blocks.input_ids), steps_for_budget[-1], recipe.batch_size, recipe.seed)
     warmup = max(1, round(recipe.warmup_tokens / tokens_per_step))
-    rows = Blocks(blocks.input_ids.to(model.device), blocks.word_ids.to(model.device))
+    rows = Blocks(**{name: tensor.to(model.device) for name, tensor in blocks.tensors().items()})
 
     def keep(training: Training, name: str) -> None:
         if folder and group.rank == 0:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import BertForMaskedLM
 
 from helpers import experiment, settings
+from helpers.corpora import CorpusError
 from helpers.experiment import cells
 from helpers.running import arm as arm_module
 from helpers.running import artifacts, replicate
@@ -150,6 +154,7 @@ CODE = {  # an edit -> what it moves
     ("model", "* sinusoids(", "* 1.0 * sinusoids("): "T S C N",
     ("pretraining", "optimizer.zero_grad()", "optimizer.zero_grad(set_to_none=True)"): "T S C",
     ("masking", "BITS = 30", "BITS = 29"): "T S C",
+    ("boundary", "zeros_(layer.bias)", "ones_(layer.bias)"): "",  # for the arms that do not use it
     ("finetuning", "model.eval()", "model.train(False)"): "C N",
     ("tokenization", "IGNORED = -100", "IGNORED = -101"): "R T S C N",
     ("world", "ZIPF_OFFSET = 3", "ZIPF_OFFSET = 4"): "R T S C N",
@@ -179,6 +184,99 @@ def test_code_moves_the_results_that_it_decides(tmp_path, monkeypatch, edit, exp
     file.write_text(code.replace(old, new), encoding="utf-8")
     monkeypatch.setattr(artifacts, "ROOT", tmp_path)
     assert moved(before, keys(Settings(MICRO))) == set(expected.split())
+
+
+def with_boundary(chosen: Settings) -> Settings:
+    recipe = replace(chosen.scale.pretraining, boundary=True)
+    return replace(chosen, scale=replace(chosen.scale, pretraining=recipe))
+
+
+@pytest.mark.parametrize(
+    ("edit", "uses_it"),
+    [
+        (("boundary", "zeros_(layer.bias)", "ones_(layer.bias)"), "span with boundary"),
+        (("running/replicate", "made.text_tags, of", "made.text_tags or 0, of"), "mentions"),
+    ],
+    ids=["boundary", "mentions"],
+)
+def test_code_that_only_one_arm_uses(tmp_path, monkeypatch, edit, uses_it):
+    def arms() -> dict[str, dict]:
+        plain, spans = Settings(MICRO), with_boundary(Settings(MICRO))
+        found = {name: Arm(plain, name, 0, "float32") for name in ("token", "whole_word", "span", "mentions")}
+        found["span with boundary"] = Arm(spans, "span", 0, "float32")
+        return {name: arm.training_key for name, arm in found.items()}
+
+    before = arms()
+    assert [name for name, key in before.items() if "boundary" in key["recipe"]] == ["span with boundary"]
+    shutil.copytree(ROOT / "helpers", tmp_path / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
+    module, old, new = edit
+    file = tmp_path / "helpers" / f"{module}.py"
+    code = file.read_text(encoding="utf-8")
+    assert old in code
+    file.write_text(code.replace(old, new), encoding="utf-8")
+    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    assert [name for name, key in arms().items() if key != before[name]] == [uses_it]
+
+
+# Arms with something of their own
+
+
+def test_a_checkpoint_of_the_boundary_objective_is_a_plain_masked_lm(tmp_path, capfd):
+    with workshop(tmp_path / "artifacts"):
+        arm = Arm(with_boundary(Settings(MICRO, out=tmp_path)), "span", 0, "float32")
+        folder = arm.pretrained()
+        bert, found = BertForMaskedLM.from_pretrained(folder / "16384", output_loading_info=True)
+        plain = Arm(Settings(MICRO, out=tmp_path), "span", 0, "float32").pretrained()
+    assert not any(found.values()) and "boundary" not in capfd.readouterr().err
+    weights, expected = (load_file(place / "16384" / "model.safetensors") for place in (folder, plain))
+    assert weights.keys() == expected.keys()
+    assert not torch.equal(*(of["bert.embeddings.word_embeddings.weight"] for of in (weights, expected)))
+    losses = [pd.read_csv(place / "16384" / "history.csv")["loss"].iloc[0] for place in (folder, plain)]
+    assert losses[0] > 1.8 * losses[1]  # two losses, and one
+    assert not hasattr(arm.model(16_384), "boundary")
+    (folder / "8192" / "config.json").unlink()
+    assert arm.mend(folder)
+
+
+def test_the_oracle_trains_on_the_mentions_of_the_world(tmp_path, monkeypatch):
+    blocks, real = [], arm_module.pretrain
+    monkeypatch.setattr(
+        arm_module,
+        "pretrain",
+        lambda bert, rows, *rest, **more: blocks.append(rows) or real(bert, rows, *rest, **more),
+    )
+    with workshop(tmp_path / "artifacts"):
+        for name in ("mentions", "span"):
+            arm = Arm(Settings(MICRO, out=tmp_path), name, 1, "float32")
+            arm.pretrained()
+        of = arm.replicate
+    assert blocks[1].mention_ids is None and torch.equal(blocks[0].input_ids, blocks[1].input_ids)
+    mentions = blocks[0].mention_ids
+    assert mentions.shape == blocks[0].input_ids.shape
+    # Names of the labelled sentences are found in the text: what stands in a mention there is one of them.
+    known = {" ".join(of.tokenizer.tokenize(" ".join(name))) for name in names_of(of.corpus.splits["test"])}
+    found = set()
+    for number in mentions.unique()[1:].tolist():
+        ids = of.blocks.input_ids[mentions == number].tolist()
+        found.add(" ".join(of.tokenizer.convert_ids_to_tokens(ids)))
+    assert len(found & known) > 0.3 * len(known)
+
+
+def names_of(sentences) -> list[list[str]]:
+    names = []
+    for words, tags in sentences:
+        for word, tag in zip(words, tags, strict=True):
+            if tag[0] == "B":
+                names.append([word])
+            elif tag[0] == "I":
+                names[-1].append(word)
+    return names
+
+
+def test_the_oracle_needs_the_world(corpus):
+    chosen = Settings(MICRO, str(corpus), (str(corpus / "news.txt"),))
+    with pytest.raises(CorpusError, match="nobody has marked them: leave this arm out, or choose the built"):
+        replicate.mention_ids(chosen, 0)
 
 
 # What is damaged
