@@ -26,6 +26,7 @@ What is shown
     checks                 self-checks of the exercises
     collator               masking for other people's training loops  < masking
 The experiment
+    blocks                 the reference, block by block: arms, conditions, seeds  < settings
     experiment             the grid, and the names that notebooks use
                            < masking model running settings verdicts
 Wing: running the experiment
@@ -37,8 +38,11 @@ Wing: running the experiment
                            < corpora masking model running settings tokenization world
     running/arm            one arm of one replicate: its keys, its making, its counts
                            < boundary finetuning model pretraining running scoring settings tokenization
+                           world
     running/plan           how many replicates fit, and in which precision
                            < finetuning model running settings
+    running/reference      a block made seed by seed, going on from what is committed
+                           < blocks model running settings world
     running/executors      here, side by side, or wherever an executor runs it  < running
     running/distributed    one training on several GPUs or machines  < pretraining running settings
 Wing: publishing it
@@ -53,5 +57,6 @@ Wing: assigning it
     coursework/sandbox     that process behind walls, within limits  < coursework
     coursework/grading     points, tables and feedback  < coursework
 The door
-    __main__               python -m helpers …  < coursework experiment figures publishing running settings
+    __main__               python -m helpers …
+                           < blocks coursework experiment figures publishing running scoring settings
 """

@@ -159,7 +159,7 @@ CODE = {  # an edit -> what it moves
     ("tokenization", "IGNORED = -100", "IGNORED = -101"): "R T S C N",
     ("world", "ZIPF_OFFSET = 3", "ZIPF_OFFSET = 4"): "R T S C N",
     ("running/arm", "1_000 * replicate.seed + subset", "2_000 * replicate.seed + subset"): "C N",
-    ("scoring", "in_gold | in_predicted", "in_predicted | in_gold"): "C N",
+    ("scoring", "1 + same_type + 2 * same_words", "same_type + 1 + 2 * same_words"): "C N",
     # plumbing, showing and counting that decides no result
     ("running/arm", "self.progress(tokens)", "self.progress(1 * tokens)"): "",
     ("running/arm", "states = folder", "places = folder"): "",
