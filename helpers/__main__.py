@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     large.add_argument("--tokens", type=_positive(int), metavar="N", required=True, help="to train on")
     large.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the faster one")
     commands.choices["reference"].add_argument(
-        "block", nargs="?", metavar="BLOCK", help="A, C, D, E, B, G or F; what each costs if left out"
+        "block", nargs="?", metavar="BLOCK", help="A, R, C, D, E, B, G or F; what each costs if left out"
     )
     commands.choices["notebooks"].add_argument(
         "names", nargs="*", metavar="NN", help="only these, such as 03"

@@ -15,7 +15,7 @@ DTYPE = "float32"  # on every machine: one table never mixes precisions
 BASE = replace(
     SCALES["laptop"],
     name="reference",
-    replicates=24,
+    replicates=12,
     tokens=(1_000_000, 3_000_000, 6_000_000, 12_000_000),
     labelled_sentences=(25, 50, 100, 200, 400),
     subsets=3,
@@ -50,13 +50,14 @@ class Block:
     tokens: tuple[int, ...]  # pre-training budgets
     conditions: tuple[Condition, ...]
     labelled_sentences: tuple[int, ...] = (BASE.core_sentences,)
+    first_seed: int = FIRST_SEED
     last_budget_only: bool = False  # fine-tune after the largest budget alone
     keeps_predictions: bool = False  # those of the core cell, so that anything else can be counted later
 
     @property
     def seeds(self) -> range:
         """The seeds of its replicates."""
-        return range(FIRST_SEED, FIRST_SEED + self.replicates)
+        return range(self.first_seed, self.first_seed + self.replicates)
 
     def scale(self, condition: Condition) -> Scale:
         """Return the scale that a condition is run at."""
@@ -70,21 +71,21 @@ class Block:
         return varied(scale, dict(condition.changes))
 
     def cells(self, arm: str) -> tuple[Cell, ...]:
-        """List what is fine-tuned for an arm, each on three labelled subsets.
+        """List what is fine-tuned for an arm.
 
         Args:
             arm: "none" has no budgets of tokens.
 
         Returns:
-            (tokens seen, labelled sentences, subset): every budget with 100 sentences, and every number of
-            sentences after the largest budget.
+            (tokens seen, labelled sentences, subset): every budget with 100 sentences, on three labelled
+            subsets; and the other numbers of sentences after the largest budget, on one.
         """
-        *smaller, largest = (0,) if arm == "none" else self.tokens
-        core, subsets = BASE.core_sentences, range(BASE.subsets)
-        pairs = [(largest, count) for count in (core, *(n for n in self.labelled_sentences if n != core))]
-        if not self.last_budget_only:
-            pairs += [(tokens, core) for tokens in smaller]
-        return tuple((tokens, count, subset) for tokens, count in pairs for subset in subsets)
+        budgets = (0,) if arm == "none" else tuple(reversed(self.tokens))  # the core cell first
+        core = BASE.core_sentences
+        cells = [(tokens, core, subset) for tokens in budgets for subset in range(BASE.subsets)]
+        if self.last_budget_only:
+            cells = cells[: BASE.subsets]
+        return (*cells, *((budgets[0], count, 0) for count in self.labelled_sentences if count != core))
 
     def kept_cells(self, arm: str) -> tuple[Cell, ...]:
         """List the cells of an arm whose predicted mentions are kept: those of the core cell, or none."""
@@ -105,10 +106,20 @@ BLOCKS = {
         Block(
             "A",
             "Which contiguity helps, after how much training, with how many labels?",
-            24,
+            12,
             BASE.tokens,
             (Condition(("none", *LADDER)),),
             labelled_sentences=BASE.labelled_sentences,
+            keeps_predictions=True,
+        ),
+        Block(
+            "R",
+            "Does block A come out again on other seeds?",
+            12,
+            BASE.tokens,
+            (Condition(("none", *LADDER)),),
+            labelled_sentences=BASE.labelled_sentences,
+            first_seed=FIRST_SEED + 12,
             keeps_predictions=True,
         ),
         Block(

@@ -123,7 +123,7 @@ def cut(rows: torch.Tensor, length: int) -> torch.Tensor:
 
 def mask_seed(seed: int, step: int, rank: int = 0) -> int:
     """Return a seed for each step and process: masks never repeat, and nothing about them has to be kept."""
-    return seed * 1_000_003 + step + rank * 2_654_435_761  # a generator on the CPU reads the lowest 32 bits
+    return (seed * 1_000_003 + step) + rank * 2**40
 
 
 def learning_rate(step: int, steps: int, recipe: PretrainingSettings, warmup: int) -> float:
