@@ -44,6 +44,8 @@ Wing: running the experiment
                            < finetuning model running settings
     running/reference      a block made seed by seed, going on from what is committed
                            < blocks model running settings world
+    running/explanations   the measurements of `why` on a block's models, seed by seed
+                           < blocks masking model running scoring settings tokenization why world
     running/executors      here, side by side, or wherever an executor runs it  < running
     running/distributed    one training on several GPUs or machines  < pretraining running settings
 Wing: publishing it

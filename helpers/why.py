@@ -573,7 +573,8 @@ def summary_of_plateau_end(table: pd.DataFrame) -> pd.DataFrame:
     by = ["share", "arm"]
     summary = _over_replicates(table[table["plateau_end"].notna()], by, "plateau_end")
     never = table["plateau_end"].isna().groupby([table[name] for name in by], sort=False).sum()
-    return never.rename("never").reset_index().merge(summary, how="left")[[*by, *SUMMARY, "never"]]
+    both = never.rename("never").reset_index().merge(summary, how="left")[[*by, *SUMMARY, "never"]]
+    return both.assign(n=both["n"].fillna(0).astype(int))
 
 
 def since_plateau(results: pd.DataFrame, ends: pd.DataFrame, share: float = 0.5) -> pd.DataFrame:
