@@ -20,6 +20,8 @@ Loops that fit on a screen, as notebooks 04 and 05 build them
 What is counted, and what it says
     scoring                mentions by length, F1, intervals
     verdicts               the five statements, judged by rules that were fixed beforehand  < scoring
+    why                    what the models know: siblings, losses, whole names, probes, plateaus
+                           < masking model scoring tokenization
 What is shown
     figures                every figure of the series, with its values as text  < scoring
     display                sentences and tokens as pictures and as text  < scoring
@@ -37,12 +39,13 @@ Wing: running the experiment
     running/replicate      what all arms of a seed share
                            < corpora masking model running settings tokenization world
     running/arm            one arm of one replicate: its keys, its making, its counts
-                           < boundary finetuning model pretraining running scoring settings tokenization
-                           world
+                           < boundary finetuning model pretraining running scoring settings tokenization world
     running/plan           how many replicates fit, and in which precision
                            < finetuning model running settings
     running/reference      a block made seed by seed, going on from what is committed
                            < blocks model running settings world
+    running/explanations   the measurements of `why` on a block's models, seed by seed
+                           < blocks masking model running scoring settings tokenization why world
     running/executors      here, side by side, or wherever an executor runs it  < running
     running/distributed    one training on several GPUs or machines  < pretraining running settings
 Wing: publishing it

@@ -144,7 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     large.add_argument("--tokens", type=_positive(int), metavar="N", required=True, help="to train on")
     large.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the faster one")
     commands.choices["reference"].add_argument(
-        "block", nargs="?", metavar="BLOCK", help="A, R, C, D, E, B, G or F; what each costs if left out"
+        "block",
+        nargs="?",
+        metavar="BLOCK",
+        help="A, R, C, D, E, B, G or F, or 'why', which measures block A's models; what each costs if left out",
+    )
+    commands.choices["reference"].add_argument(
+        "--seeds", nargs="+", type=_positive(int), metavar="S", help="for 'why' (default: the first eight)"
     )
     commands.choices["notebooks"].add_argument(
         "names", nargs="*", metavar="NN", help="only these, such as 03"
@@ -327,15 +333,20 @@ def _report(chosen: Settings, table) -> Path:
 def reference(options: argparse.Namespace) -> None:
     """Make a block of the reference, or say what each of them costs here."""
     from helpers.blocks import BLOCKS
+    from helpers.running import explanations
     from helpers.running import reference as references
 
+    if options.seeds and options.block != "why":
+        raise InputError("--seeds is for 'why': the seeds of a block are fixed")
     try:
-        if options.block is None:
+        if options.block == "why":
+            explanations.make(seeds=options.seeds)
+        elif options.block is None:
             _print(references.overview().to_string(index=False))
         elif options.block in BLOCKS:
             references.make(BLOCKS[options.block])
         else:
-            raise InputError(f"there is no block {options.block!r}; choose one of {', '.join(BLOCKS)}")
+            raise InputError(f"there is no block {options.block!r}; choose one of {', '.join(BLOCKS)}, why")
     except references.ReferenceError as error:
         raise InputError(error) from error
 

@@ -71,7 +71,7 @@ def done(block: Block) -> list[int]:
         ReferenceError: they were made with other settings.
     """
     manifest = _manifest(block)
-    if manifest and not _agree(manifest["settings"], facts(block)):
+    if manifest and not agree(manifest["settings"], facts(block)):
         raise ReferenceError(
             f"{FOLDER / block.name} was made with other settings than block {block.name} has now: move the "
             f"folder away to make the block anew, or take the change back"
@@ -101,12 +101,12 @@ def facts(block: Block) -> list[dict]:
     return json.loads(json.dumps(listed))
 
 
-def _agree(before: object, now: object) -> bool:
-    """Whether settings are the same; those that the series did not have before do not count."""
+def agree(before: object, now: object) -> bool:
+    """Tell whether settings are the same; those that the series did not have before do not count."""
     if isinstance(before, dict) and isinstance(now, dict):
-        return before.keys() <= now.keys() and all(_agree(before[name], now[name]) for name in before)
+        return before.keys() <= now.keys() and all(agree(before[name], now[name]) for name in before)
     if isinstance(before, list) and isinstance(now, list):
-        return len(before) == len(now) and all(map(_agree, before, now))
+        return len(before) == len(now) and all(map(agree, before, now))
     return before == now
 
 
