@@ -487,7 +487,7 @@ def _neighbours_of_run(neighbours_of_run: Callable) -> None:
         "these are the tokens on either side of i, which are hidden too; walk on to the ends of the run"
     )
     assert (left, right) != (3, 7), (
-        "these are the first and the last hidden token of the run; its neighbours are the visible ones next to it"
+        "these are the first and the last hidden token of the run; its neighbours are visible"
     )
     assert (left, right) != (8, 2), "the left neighbour comes first, then the right one"
     assert left != 0, "this is the start of the row; the left neighbour stands right before the run"
@@ -523,7 +523,7 @@ def _visible_neighbours(visible_neighbours: Callable) -> None:
     assert touching == [(1, 7)], f"(2, 3) and (4, 6) are one run with the neighbours (1, 7), got {touching}"
     one_between = found((2, 3), (5, 6))
     assert one_between != [(1, 7)], (
-        "4 is visible, so (2, 3) and (5, 6) are two runs: it is the right neighbour of one, the left of the other"
+        "4 is visible, so (2, 3) and (5, 6) are two runs, and 4 is a neighbour of both"
     )
     assert one_between == [(1, 4), (4, 7)], f"expected [(1, 4), (4, 7)], got {one_between}"
     assert found((2, 5), (4, 8)) == [(1, 9)], (
