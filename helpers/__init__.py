@@ -30,7 +30,7 @@ What is shown
 The experiment
     blocks                 the reference, block by block: arms, conditions, seeds  < settings
     experiment             the grid, and the names that notebooks use
-                           < masking model running settings verdicts
+                           < blocks masking model running settings verdicts
 Wing: running the experiment
     running/artifacts      what is made once: looked up under a key, built if missing  < settings
     running/checkpoints    training states that are whole or not there; signals that wait

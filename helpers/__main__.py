@@ -251,7 +251,7 @@ def _fingerprint(chosen: Settings) -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the whole series: the experiment, notebooks 00-07, the table, the figure and the report."""
+    """Run the whole series: the experiment, notebooks 00-08, the table, the figure and the report."""
     from helpers import experiment, figures
 
     chosen = _settings(options)

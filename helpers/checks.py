@@ -473,6 +473,74 @@ def _no_difference(no_difference: Callable) -> None:
     assert verdict((-1.5, 1.5), smallest=2) == "supported", "right for ±1, wrong for ±2: use smallest"
 
 
+# ---------------------------------------------------------------- notebook 08
+
+
+@exercise("neighbours_of_run")
+def _neighbours_of_run(neighbours_of_run: Callable) -> None:
+    #                              3  4  5  6  7     9  10
+    hidden = [sign == "#" for sign in "...#####.##"]
+    result = tuple(neighbours_of_run(list(hidden), 6))
+    assert len(result) == 3, "return three numbers: the left neighbour, the right neighbour and the place"
+    left, right, place = result
+    assert (left, right) != (5, 7), (
+        "these are the tokens on either side of i, which are hidden too; walk on to the ends of the run"
+    )
+    assert (left, right) != (3, 7), (
+        "these are the first and the last hidden token of the run; its neighbours are visible"
+    )
+    assert (left, right) != (8, 2), "the left neighbour comes first, then the right one"
+    assert left != 0, "this is the start of the row; the left neighbour stands right before the run"
+    assert left == 2, f"the run of token 6 begins at 3, so its left neighbour is 2, not {left}"
+    assert right == 8, f"the run of token 6 ends at 7, so its right neighbour is 8, not {right}"
+    assert place != 6, "this is the place in the row; count from the beginning of the run"
+    assert place != 3, "the places of a run start at 1, not at 0"
+    assert place != 2, "counted from the right end of the run; count from the left"
+    assert place == 4, f"token 6 is the fourth of its run, not number {place}"
+    right = neighbours_of_run(list(hidden), 9)[1]
+    assert right != 11, "a run that ends with the row has no right neighbour: 11 is past the end; return 0"
+    assert right != 10, "token 10 is hidden; a run that ends with the row has no right neighbour: return 0"
+    assert right == 0, f"a run that ends with the row has no right neighbour: return 0, not {right}"
+    expected = {3: (2, 8, 1), 7: (2, 8, 5), 10: (8, 0, 2)}
+    for i, wanted in expected.items():
+        found = tuple(neighbours_of_run(list(hidden), i))
+        assert found == wanted, f"right for token 6, wrong for token {i}: expected {wanted}, got {found}"
+
+
+@exercise("visible_neighbours")
+def _visible_neighbours(visible_neighbours: Callable) -> None:
+    def found(*spans: tuple[int, int]) -> list[tuple[int, int]]:
+        return [tuple(pair) for pair in visible_neighbours(list(spans))]
+
+    far_apart = found((2, 3), (9, 9))
+    assert far_apart != [(2, 3), (9, 9)], "these are the spans; their neighbours stand one place outside"
+    assert far_apart != [(1, 4)], "the last run is lost; is it added after the loop?"
+    assert far_apart == [(1, 4), (8, 10)], f"expected [(1, 4), (8, 10)], got {far_apart}"
+    touching = found((2, 3), (4, 6))
+    assert touching != [(1, 4), (3, 7)], (
+        "4 and 3 are hidden themselves: the spans (2, 3) and (4, 6) touch, so they are one run"
+    )
+    assert touching == [(1, 7)], f"(2, 3) and (4, 6) are one run with the neighbours (1, 7), got {touching}"
+    one_between = found((2, 3), (5, 6))
+    assert one_between != [(1, 7)], (
+        "4 is visible, so (2, 3) and (5, 6) are two runs, and 4 is a neighbour of both"
+    )
+    assert one_between == [(1, 4), (4, 7)], f"expected [(1, 4), (4, 7)], got {one_between}"
+    assert found((2, 5), (4, 8)) == [(1, 9)], (
+        "spans that overlap are one run too: (2, 5) and (4, 8) have the neighbours (1, 9)"
+    )
+    assert found((2, 8), (3, 4)) == [(1, 9)], (
+        "(3, 4) lies inside (2, 8); a run ends where the span that reaches farthest ends"
+    )
+    assert found((2, 3), (4, 5), (6, 7)) == [(1, 8)], (
+        "three spans that touch are one run; compare each with the run so far, not with the span before it"
+    )
+    given = [(2, 3), (4, 6)]
+    visible_neighbours(given)
+    assert given == [(2, 3), (4, 6)], "the list that was passed in was changed; make a new one"
+    assert found() == [], "without spans there are no neighbours"
+
+
 # ---------------------------------------------------------------- graded exercises: what students see
 # Points come from other checks, which are in the complete notebooks but not in the students'.
 

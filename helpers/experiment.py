@@ -19,8 +19,10 @@ import torch
 from tqdm.auto import tqdm
 
 from helpers import masking, model, verdicts
+from helpers.blocks import BLOCKS
 from helpers.running import artifacts, executors
 from helpers.running import plan as plans
+from helpers.running import reference as references
 from helpers.running import replicate as replicates
 from helpers.running.arm import Arm, Cell, read_table
 from helpers.settings import ROOT, Settings
@@ -187,6 +189,11 @@ def reference() -> pd.DataFrame:
 def reference_costs() -> pd.DataFrame:
     """Read what the pre-trainings behind `reference` cost; columns as in `costs`."""
     return pd.read_csv(REFERENCE.with_name("costs.csv"))
+
+
+def reference_block(name: str) -> pd.DataFrame:
+    """Read the results table of a block of the reference, "A" to "G"; no rows while it is not measured."""
+    return references.results(BLOCKS[name])
 
 
 def costs(settings: Settings) -> pd.DataFrame | None:

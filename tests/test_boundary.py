@@ -1,7 +1,10 @@
-"""The span boundary objective: what stands around a run, the head, and the loss against a plain loop."""
+"""The span boundary objective: what stands around a run, the head, the loss, and notebook 08's own."""
 
+import ast
+import inspect
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from torch.nn import functional
@@ -9,9 +12,11 @@ from torch.nn import functional
 from helpers import boundary, masking, model
 from helpers.masking import Scheme
 from helpers.running.resume import pretrain
+from tests.notebook_code import bare, defined_by, functions_of
 from tests.tiny import RECIPE, STEP, TINY, VOCABULARY, weights_of
 
 SPANS = replace(RECIPE, strategy="span", boundary=True)
+NOTEBOOK = "08_the_boundary_objective"
 
 
 def with_head(seed: int = 0):
@@ -149,3 +154,75 @@ def test_an_interrupted_training_goes_on_bit_by_bit(blocks, tmp_path, stop_after
         assert torch.equal(weights_of(one.model), weights_of(other.model)) and one.losses == other.losses
         assert one.model.boundary is not other.model.boundary
     assert len(left) == 9 - stop_after
+
+
+# Notebook 08 builds all of it anew
+
+
+@pytest.mark.parametrize("function", [masking.run_starts, boundary.neighbours])
+def test_what_the_notebook_computes_at_once_is_word_for_word_ours(function):
+    ours = ast.parse(inspect.getsource(function)).body[0]
+    assert [bare(theirs) for theirs in functions_of(NOTEBOOK)[function.__name__]] == [bare(ours)]
+
+
+def test_the_loop_of_the_notebook_finds_the_same_neighbours():
+    hidden = torch.rand(200, 24, generator=torch.Generator().manual_seed(0)) < 0.4
+    hidden[:, 0] = False
+    by_loop = [defined_by(NOTEBOOK)["neighbours_by_loop"](row) for row in hidden.tolist()]
+    for ours, looped in zip(boundary.neighbours(hidden), zip(*by_loop, strict=True), strict=True):
+        assert ours.tolist() == list(looped)
+
+
+def test_head_and_losses_of_the_notebook_give_our_loss(blocks):
+    theirs, bert = defined_by(NOTEBOOK), with_head()
+    with torch.no_grad():
+        for parameter in bert.boundary.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    head = theirs["Head"](bert.config)
+    head.load_state_dict(bert.boundary.state_dict())
+    generator = torch.Generator().manual_seed(1)
+    batch = masking.mask(
+        blocks.input_ids, blocks.word_ids, Scheme("span", mask_rate=0.4), VOCABULARY, generator
+    )
+    states = bert.bert(batch.inputs).last_hidden_state
+    found = theirs["masked_lm_loss"](bert, states, batch), theirs["boundary_loss"](bert, head, states, batch)
+    ours = boundary.loss(bert, batch.inputs, batch.positions, batch.labels)
+    torch.testing.assert_close(sum(found), ours, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        found[0], model.masked_lm_loss(bert, batch.inputs, batch.positions, batch.labels)
+    )
+
+
+def counts(arm: str, correct: dict[str, tuple[int, int]], seed: int, tokens: int = 12) -> list[dict]:
+    """Rows of a results table: from a length to the correct mentions of 10, on two subsets."""
+    cell = {"corpus": "world", "condition": "", "mask_rate": 0.15, "labelled_sentences": 100}
+    return [
+        {"arm": arm, "replicate": seed, "subset": subset, "tokens_seen": tokens, "length": length}
+        | {**cell, "gold": 10, "predicted": 10, "correct": found}
+        for length, both in correct.items()
+        for subset, found in enumerate(both)
+    ]
+
+
+def test_the_notebook_says_what_its_table_says():
+    theirs = defined_by(NOTEBOOK)
+    nothing = pd.DataFrame(columns=["arm"])
+    spans, probes = [], []
+    for seed, noise in zip(range(1000, 1004), (0, 1, 0, 1), strict=True):
+        spans += counts("span", {"1": (4, 4), "2": (5, 5), "5+": (6, 6)}, seed)
+        spans += counts("token", {"1": (9, 9), "2": (9, 9), "5+": (9, 9)}, seed)
+        spans += counts("span", {"1": (0, 0), "2": (0, 0), "5+": (0, 0)}, seed, tokens=1)
+        more = (6 + noise, 6 + noise)
+        probes += counts("span_boundary", {"1": more, "2": (4 + 2 * noise,) * 2, "5+": (2, 4)}, seed)
+        probes += counts("span_short", {"1": (0, 0)}, seed)
+    spans += counts("span", {"1": (0, 0), "2": (0, 0), "5+": (0, 0)}, 1004)  # a seed of block A alone
+    spans, probes = pd.DataFrame(spans), pd.DataFrame(probes)
+    table = theirs["recall_differences"](spans, probes)
+    assert list(table.index) == ["1", "2", "5+", "all"] and (table["n"] == 4).all()
+    assert table["mean"].round(6).tolist() == [25, 0, -30, pytest.approx(-5 / 3)]
+    assert table["names"].tolist() == [40, 40, 40, 120]
+    said = theirs["in_words"](table).splitlines()[1:]
+    assert said == ["  more: 1", "  fewer: 5+", "  cannot tell: 2, all"]
+    for some in ((nothing, probes), (spans, nothing), (nothing, nothing)):
+        assert theirs["recall_differences"](*some).empty
+    assert theirs["in_words"](theirs["recall_differences"](nothing, nothing)).startswith("Not measured")

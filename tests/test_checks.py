@@ -136,6 +136,25 @@ def no_difference(intervals, smallest):
     return "cannot tell"
 
 
+def neighbours_of_run(hidden, i):
+    left = right = i
+    while hidden[left]:
+        left -= 1
+    while right < len(hidden) and hidden[right]:
+        right += 1
+    return left, right % len(hidden), i - left
+
+
+def visible_neighbours(spans):
+    runs = []
+    for first, last in spans:
+        if runs and first <= runs[-1][1] + 1:
+            runs[-1][1] = max(runs[-1][1], last)
+        else:
+            runs.append([first, last])
+    return [(first - 1, last + 1) for first, last in runs]
+
+
 SOLUTIONS = [
     mentions,
     length_shares,
@@ -153,6 +172,8 @@ SOLUTIONS = [
     paired_interval,
     sentences_needed,
     no_difference,
+    neighbours_of_run,
+    visible_neighbours,
 ]
 
 
@@ -367,6 +388,66 @@ def outside(intervals, smallest):
     return any(low > smallest or high < -smallest for low, high in intervals)
 
 
+def past_the_row(hidden, i):
+    left, right, place = neighbours_of_run(hidden, i)
+    return left, right or len(hidden), place
+
+
+def ends_of_the_run(hidden, i):
+    left, right, place = neighbours_of_run(hidden, i)
+    return left + 1, (right or len(hidden)) - 1, place
+
+
+def never_from_the_end(hidden, i):
+    right = next((column for column in range(i, len(hidden)) if not hidden[column]), len(hidden) - 1)
+    return neighbours_of_run(hidden, i)[0], right, neighbours_of_run(hidden, i)[2]
+
+
+def placed(place):
+    """A wrong `neighbours_of_run` whose only difference is how places are counted."""
+
+    def wrong(hidden, i):
+        left, right, _ = neighbours_of_run(hidden, i)
+        return left, right, place(i, left, right)
+
+    return wrong
+
+
+def runs_of(joins, last_of=max):
+    """A wrong `visible_neighbours` whose only difference is which spans it joins, or where a run ends."""
+
+    def wrong(spans):
+        runs = []
+        for first, last in spans:
+            if runs and joins(first, runs[-1][1]):
+                runs[-1][1] = last_of(runs[-1][1], last)
+            else:
+                runs.append([first, last])
+        return [(first - 1, last + 1) for first, last in runs]
+
+    return wrong
+
+
+def joined_with_the_span_before(spans):
+    pairs, skip = [], False
+    for span, after in zip(spans, [*spans[1:], (10**6, 0)], strict=True):
+        joined = after[0] <= span[1] + 1
+        if not skip:
+            pairs.append((span[0] - 1, max(span[1], after[1]) + 1 if joined else span[1] + 1))
+        skip = joined and not skip
+    return pairs
+
+
+def joined_in_place(spans):
+    found = visible_neighbours(spans)
+    spans[:] = [(left + 1, right - 1) for left, right in found]
+    return found
+
+
+def last_run_lost(spans):
+    return visible_neighbours(spans)[:-1]
+
+
 MISTAKES = [
     ("mentions", mentions_merged, "B- always starts a new one"),
     ("mentions", mentions_last_lost, "lost"),
@@ -490,6 +571,28 @@ MISTAKES = [
     ("no_difference", verdict(lambda i, s: any(inside([x], s) for x in i), outside), "enough to contradict"),
     ("no_difference", verdict(inside, lambda i, s: any(a > s for a, b in i)), "loss is a difference"),
     ("no_difference", lambda i, s: no_difference(i, 1), "use smallest"),
+    ("neighbours_of_run", lambda hidden, i: (i - 1, i + 1, neighbours_of_run(hidden, i)[2]), "hidden too"),
+    ("neighbours_of_run", ends_of_the_run, "first and the last hidden token"),
+    ("neighbours_of_run", lambda hidden, i: (0, *neighbours_of_run(hidden, i)[1:]), "start of the row"),
+    ("neighbours_of_run", lambda hidden, i: neighbours_of_run(hidden, i)[:2], "three numbers"),
+    ("neighbours_of_run", placed(lambda i, left, right: i - left - 1), "start at 1"),
+    ("neighbours_of_run", placed(lambda i, left, right: right - i), "from the right end"),
+    ("neighbours_of_run", placed(lambda i, left, right: i), "place in the row"),
+    ("neighbours_of_run", past_the_row, "11 is past the end"),
+    ("neighbours_of_run", never_from_the_end, "token 10 is hidden"),
+    ("visible_neighbours", lambda spans: list(spans), "one place outside"),
+    ("visible_neighbours", last_run_lost, "last run is lost"),
+    ("visible_neighbours", runs_of(lambda first, last: False), "hidden themselves"),
+    ("visible_neighbours", runs_of(lambda first, last: first <= last), "hidden themselves"),
+    ("visible_neighbours", runs_of(lambda first, last: first <= last + 2), "4 is visible"),
+    ("visible_neighbours", runs_of(lambda first, last: first == last + 1), "overlap are one run"),
+    (
+        "visible_neighbours",
+        runs_of(lambda first, last: first <= last + 1, lambda before, last: last),
+        "lies inside",
+    ),
+    ("visible_neighbours", joined_with_the_span_before, "three spans"),
+    ("visible_neighbours", joined_in_place, "make a new one"),
 ]
 
 
@@ -533,7 +636,7 @@ def imports_of(sources):
     return namespace
 
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("0[1-7]*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("0[1-8]*.ipynb"))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -354,7 +354,7 @@ def check_whole(out, done):
         "1. Span masking needs",
     ):
         assert said in done.stdout
-    assert len(list((out / "notebooks").glob("*.ipynb"))) == 8
+    assert len(list((out / "notebooks").glob("*.ipynb"))) == 9
 
 
 @pytest.mark.slow

@@ -2,14 +2,12 @@
 
 import ast
 import inspect
-import json
 import random
-from functools import cache
 
 import pytest
 
 from helpers import plain_masking
-from helpers.settings import ROOT
+from tests.notebook_code import bare, functions_of
 
 BUILT = {  # by which notebook, and which functions
     "02_token_masking": ("choose_tokens", "corrupt", "make_labels", "mask_tokens"),
@@ -21,29 +19,6 @@ BUILT = {  # by which notebook, and which functions
         "choose_spans",
     ),
 }
-
-
-@cache
-def functions_of(notebook: str) -> dict[str, list[ast.FunctionDef]]:
-    """The functions that the code cells of a notebook define, by name."""
-    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
-    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    found: dict[str, list[ast.FunctionDef]] = {}
-    for statement in ast.parse(code).body:
-        if isinstance(statement, ast.FunctionDef):
-            found.setdefault(statement.name, []).append(statement)
-    return found
-
-
-def bare(function: ast.FunctionDef) -> str:
-    """A function without its docstring and type hints."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.arg):
-            node.annotation = None
-    function.returns = None
-    if ast.get_docstring(function) is not None:
-        function.body = function.body[1:]
-    return ast.unparse(function)
 
 
 @pytest.mark.parametrize(("notebook", "name"), [(book, name) for book in BUILT for name in BUILT[book]])

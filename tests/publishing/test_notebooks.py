@@ -25,6 +25,7 @@ NAMES = [
     "05_fine_tuning",
     "06_f1_by_entity_length",
     "07_five_statements",
+    "08_the_boundary_objective",
 ]
 series = pytest.mark.parametrize("name", NAMES)
 

@@ -3,9 +3,10 @@
 import json
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
-from helpers import blocks, scoring
+from helpers import blocks, experiment, scoring
 from helpers.blocks import Block, Condition
 from helpers.running import executors, reference
 from helpers.running.arm import COLUMNS, pack_mentions, unpack_mentions
@@ -62,6 +63,14 @@ def test_a_block_goes_on_from_what_is_committed(made):
     assert list(table.columns) == COLUMNS
     found = table.groupby(["condition", "arm"])["replicate"].unique().map(sorted).to_dict()
     assert found == dict.fromkeys([("", "none"), ("", "span"), ("predictability=0.0", "token")], [1000, 1001])
+
+
+def test_notebooks_read_a_block_that_is_measured_and_find_others_empty(made, monkeypatch):
+    monkeypatch.setitem(blocks.BLOCKS, "T", BLOCK)
+    pd.testing.assert_frame_equal(experiment.reference_block("T"), reference.results(BLOCK))
+    assert len(experiment.reference_block("T"))
+    for name in set(blocks.BLOCKS) - {"T"}:  # the folder of this test holds none of them
+        assert experiment.reference_block(name).empty and "arm" in experiment.reference_block(name)
 
 
 def test_every_cell_has_its_subsets(made):
