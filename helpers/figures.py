@@ -5,6 +5,7 @@ marker and line style, so the figures can be read in grey. Functions return a fi
 notebook shows it with `plt.show()`.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +36,7 @@ ARMS = {
     "whole_word": Style("whole-word masking", "#009E73", "^", "-.", True),
     "span_short": Style("short-span masking", "#CC79A7", "P", (0, (3, 1)), True),
     "span": Style("span masking", "#D55E00", "s", "-", True),
-    "span_boundary": Style("span + boundary objective", "#332288", "X", (0, (7, 2)), False),
+    "span_boundary": Style("span + boundary loss", "#332288", "X", (0, (7, 2)), False),
     "mentions": Style("oracle (known names)", "#882255", "v", (0, (5, 1, 1, 1, 1, 1)), False),
 }
 GREY = "#595959"
@@ -566,13 +567,14 @@ def header(figure: Figure, title: str, subtitle: str, handles: Sequence = (), co
     Args:
         figure: A figure with a constrained layout.
         title: What the figure shows.
-        subtitle: Lines below it.
+        subtitle: Lines below it; too long ones are wrapped.
         handles: The entries of the legend; by default there is none.
         columns: of the legend.
     """
+    subtitle = "\n".join(textwrap.fill(line, 106) for line in subtitle.splitlines())
     height = 72 * figure.get_figheight()  # in points, as all below
     below_title = 26
-    below_subtitle = below_title + 12.5 * (subtitle.count("\n") + 1)
+    below_subtitle = below_title + 4 + 12 * (subtitle.count("\n") + 1)
     below_legend = below_subtitle + 15 * -(-len(handles) // columns)
     left = 8 / (72 * figure.get_figwidth())
     top = {"x": left, "ha": "left", "va": "top"}
@@ -582,9 +584,9 @@ def header(figure: Figure, title: str, subtitle: str, handles: Sequence = (), co
         figure.legend(
             handles=handles, ncols=columns, loc="upper left", borderpad=0, borderaxespad=0, fontsize=9,
             bbox_to_anchor=(left, 1 - (below_subtitle + 2) / height),
-            handlelength=2.4, handletextpad=0.6, columnspacing=1.4,
+            handlelength=2.4, handletextpad=0.5, columnspacing=1.2,
         )  # fmt: skip
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - (below_legend + 6) / height))
+    figure.get_layout_engine().set(rect=(0.006, 0, 0.988, 1 - (below_legend + 6) / height))
 
 
 def core_in_words(core: pd.DataFrame, varying: str = "") -> str:
