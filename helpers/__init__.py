@@ -24,6 +24,8 @@ What is counted, and what it says
                            < masking model scoring tokenization
 What is shown
     figures                every figure of the series, with its values as text  < scoring
+    maps                   figures across conditions: the ladder, the decomposition, the maps
+                           < figures scoring settings
     display                sentences and tokens as pictures and as text  < scoring
     checks                 self-checks of the exercises
     collator               masking for other people's training loops  < masking

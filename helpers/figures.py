@@ -5,6 +5,7 @@ marker and line style, so the figures can be read in grey. Functions return a fi
 notebook shows it with `plt.show()`.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +34,9 @@ ARMS = {
     "none": Style("no pre-training", "#000000", "D", ":", False),
     "token": Style("token masking", "#0072B2", "o", "--", False),
     "whole_word": Style("whole-word masking", "#009E73", "^", "-.", True),
+    "span_short": Style("short-span masking", "#CC79A7", "P", (0, (3, 1)), True),
     "span": Style("span masking", "#D55E00", "s", "-", True),
+    "span_boundary": Style("span + boundary loss", "#332288", "X", (0, (7, 2)), False),
     "mentions": Style("oracle (known names)", "#882255", "v", (0, (5, 1, 1, 1, 1, 1)), False),
 }
 GREY = "#595959"
@@ -146,16 +149,16 @@ def f1_by_entity_length(table: pd.DataFrame, labelled_sentences: int = 100) -> F
     core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
     summary = scoring.over_replicates(scoring.replicate_f1(core), "f1")
     figure, axes = plt.subplots()
-    names = _length_axis(axes, summary)
+    names = length_axis(axes, summary)
     places = {name: place for place, name in enumerate(names)}
-    arms = _arms(summary)
-    for arm, shift in zip(arms, _shifts(len(arms)), strict=True):
+    arms = arms_in(summary)
+    for arm, shift in zip(arms, side_by_side(len(arms)), strict=True):
         rows = summary[summary["arm"] == arm]
         lengths, overall = rows[rows["length"] != "all"], rows[rows["length"] == "all"]
         for points in (lengths, overall):  # no line leads from the longest mentions to "all"
-            _draw(axes, arm, points["length"].map(places) + shift, points)
+            draw_arm(axes, arm, points["length"].map(places) + shift, points)
     _f1_axis(axes, summary)
-    _title(axes, "F1 by entity length", f"{_core_in_words(core)}\n{_interval_in_words(summary)}")
+    _title(axes, "F1 by entity length", f"{core_in_words(core)}\n{interval_in_words(summary)}")
     return figure
 
 
@@ -174,9 +177,9 @@ def values_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.D
     """
     core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
     summary = scoring.over_replicates(scoring.replicate_f1(core), "f1")
-    names = _names(summary)
+    names = lengths_in(summary)
     values = _as_text(summary, "length").reindex(names).rename_axis("entity length (words)")
-    values.insert(0, "gold mentions per replicate", [_support(summary, name) for name in names])
+    values.insert(0, "gold mentions per replicate", [support_of(summary, name) for name in names])
     return values
 
 
@@ -197,7 +200,7 @@ def difference_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> 
     core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
     pairs, summary = _differences(core)
     figure, axes = plt.subplots()
-    names = _length_axis(axes, summary)
+    names = length_axis(axes, summary)
     axes.axhspan(-1, 1, facecolor="#DDDDDD", edgecolor=GREY, zorder=0, label="±1 F1: too small to matter")
     axes.axhline(0, color=GREY, linewidth=1)
     for place, name in enumerate(names):
@@ -208,14 +211,14 @@ def difference_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> 
     ordered = summary.set_index("length").loc[names]
     style = ARMS["span"]
     axes.errorbar(
-        range(len(names)), ordered["mean"], yerr=_bars(ordered), fmt=style.marker, color=style.color,
+        range(len(names)), ordered["mean"], yerr=interval_bars(ordered), fmt=style.marker, color=style.color,
         capsize=4, label="mean" if ordered["low"].isna().all() else "mean and 95% interval",
     )  # fmt: skip
     axes.set_ylabel("F1 difference, span − token (points)")
     _title(
         axes,
         "Span minus token masking, by entity length",
-        f"{_core_in_words(core)}\npaired within each replicate; {_interval_in_words(summary)}",
+        f"{core_in_words(core)}\npaired within each replicate; {interval_in_words(summary)}",
     )
     return figure
 
@@ -234,11 +237,11 @@ def values_of_difference(table: pd.DataFrame, labelled_sentences: int = 100) -> 
         ValueError: The table has no such results, or no replicate has both arms.
     """
     _, summary = _differences(scoring.core_cell(table, labelled_sentences=labelled_sentences))
-    summary = summary.set_index("length").loc[_names(summary)].rename_axis("entity length (words)")
+    summary = summary.set_index("length").loc[lengths_in(summary)].rename_axis("entity length (words)")
     return pd.DataFrame(
         {
             "gold mentions per replicate": summary["support"].round().astype(int),
-            "span - token (F1)": [_text(row, "+") for row in summary.itertuples()],
+            "span - token (F1)": [mean_and_interval(row, "+") for row in summary.itertuples()],
             "replicates": summary["n"],
         }
     )
@@ -328,25 +331,10 @@ def _along(table: pd.DataFrame, column: str, labelled_sentences: int) -> tuple[p
 def _f1_along(table: pd.DataFrame, column: str, labelled_sentences: int) -> Figure:
     core, summary = _along(table, column, labelled_sentences)
     figure, axes = plt.subplots()
-    arms = _arms(summary)
-    for arm, shift in zip(arms, _shifts(len(arms)), strict=True):
-        rows = summary[summary["arm"] == arm].sort_values(column)
-        if (rows[column] == 0).all():  # no pre-training: a level to compare with, at no number of tokens
-            style, (mean, low, high) = ARMS[arm], rows[["mean", "low", "high"]].iloc[0]
-            axes.axhline(mean, color=style.color, linestyle=style.linestyle, label=style.label)
-            edge = {"edgecolor": style.color, "linewidth": 0.5, "linestyle": ":"}
-            axes.axhspan(low, high, facecolor=(style.color, 0.08), **edge)
-        else:
-            _draw(axes, arm, rows[column] * np.exp(0.25 * shift), rows)
-    values = sorted(value for value in summary[column].unique() if value > 0)
-    axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    by_tokens = column == "tokens_seen"
-    axes.set_xticks(values, [f"{value / 1e6:.3g}" if by_tokens else str(value) for value in values])
-    axes.set_xlabel("tokens seen in pre-training (millions)" if by_tokens else "labelled sentences")
+    draw_along(axes, summary, column)
     _f1_axis(axes, summary)
-    title = "F1 by tokens seen" if by_tokens else "F1 by number of labelled sentences"
-    _title(axes, title, f"{_core_in_words(core, column)}\n{_interval_in_words(summary)}")
+    title = "F1 by tokens seen" if column == "tokens_seen" else "F1 by number of labelled sentences"
+    _title(axes, title, f"{core_in_words(core, column)}\n{interval_in_words(summary)}")
     return figure
 
 
@@ -371,7 +359,7 @@ def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
         millions_seen = history["tokens_seen"] / 1e6
         if window > 1:
             axes.plot(millions_seen, history["loss"], color=style.color, alpha=0.25, linewidth=0.7)
-        axes.plot(millions_seen, smooth, markevery=max(1, len(history) // 8), **_look(arm))
+        axes.plot(millions_seen, smooth, markevery=max(1, len(history) // 8), **look_of(arm))
     axes.set_xlabel("tokens seen in pre-training (millions)")
     axes.set_ylabel("masked-LM loss (nats per hidden token)")
     _title(axes, "Masked-LM loss while pre-training", "pale: as recorded; strong: moving average")
@@ -422,7 +410,7 @@ def hidden_mentions(measured: pd.DataFrame, theory: pd.DataFrame, support: pd.Se
     figure, axes = plt.subplots()
     for arm in sorted(measured.columns, key=list(ARMS).index):
         shares = 100 * measured[arm]
-        axes.plot(measured.index, shares.where(shares > 0), **_look(arm))
+        axes.plot(measured.index, shares.where(shares > 0), **look_of(arm))
         axes.plot(theory.index, 100 * theory[arm], "_", color="black", markersize=16)
     axes.set_yscale("log")
     axes.set_ylim(bottom=50 * measured[measured > 0].min().min())  # theory continues far below
@@ -443,48 +431,78 @@ def hidden_mentions(measured: pd.DataFrame, theory: pd.DataFrame, support: pd.Se
 # --- shared parts ----------------------------------------------------------------------------------
 
 
-def _arms(summary: pd.DataFrame) -> list[str]:
+def arms_in(summary: pd.DataFrame) -> list[str]:
+    """Return the arms of a table in the order of ARMS.
+
+    Args:
+        summary: A table with the column arm.
+
+    Returns:
+        The arms.
+
+    Raises:
+        ValueError: An arm has no style.
+    """
     present = set(summary["arm"])
     if unknown := present - set(ARMS):
         raise ValueError(f"no style for the arms {sorted(unknown)}: add them to ARMS in helpers/figures.py")
     return [arm for arm in ARMS if arm in present]
 
 
-def _look(arm: str) -> dict:
+def look_of(arm: str) -> dict:
+    """Return how an arm's line is drawn, and its label, as arguments for `Axes.plot`."""
     style = ARMS[arm]
     look = {name: getattr(style, name) for name in ("label", "color", "marker", "linestyle")}
     return look | {"markerfacecolor": style.color if style.filled else "white"}
 
 
-def _draw(axes: Axes, arm: str, places: pd.Series, values: pd.DataFrame) -> None:
-    look = _look(arm)
+def draw_arm(axes: Axes, arm: str, places: pd.Series, values: pd.DataFrame) -> None:
+    """Draw means with their intervals as an arm's line, which has one entry in the legend.
+
+    Args:
+        axes: Where to draw.
+        arm: One of ARMS.
+        places: x of each value.
+        values: The columns mean, low and high.
+    """
+    look = look_of(arm)
     if look["label"] in axes.get_legend_handles_labels()[1]:
         look["label"] = None  # one entry per arm
-    axes.errorbar(places, values["mean"], yerr=_bars(values), capsize=3, elinewidth=1.2, **look)
+    axes.errorbar(places, values["mean"], yerr=interval_bars(values), capsize=3, elinewidth=1.2, **look)
 
 
-def _bars(values: pd.DataFrame) -> np.ndarray:
-    """Return the lengths of the error bars [2, n]: NaN, so not drawn, where there is no interval."""
+def interval_bars(values: pd.DataFrame) -> np.ndarray:
+    """Return the lengths of the error bars [2, n]; NaN, so not drawn, where there is no interval."""
     return np.array([values["mean"] - values["low"], values["high"] - values["mean"]])
 
 
-def _shifts(n: int) -> np.ndarray:
+def side_by_side(n: int) -> np.ndarray:
     """Return offsets that put n arms side by side, so that their intervals do not hide each other."""
     return (np.arange(n) - (n - 1) / 2) * 0.12
 
 
-def _names(summary: pd.DataFrame) -> list[str]:
+def lengths_in(summary: pd.DataFrame) -> list[str]:
+    """Return the lengths of a table in order, "all" last."""
     return scoring.sort_lengths(summary["length"].unique())
 
 
-def _support(summary: pd.DataFrame, name: str) -> int:
+def support_of(summary: pd.DataFrame, name: str) -> int:
+    """Return the mean number of gold mentions of a length."""
     return round(summary.loc[summary["length"] == name, "support"].mean())
 
 
-def _length_axis(axes: Axes, summary: pd.DataFrame) -> list[str]:
-    """Set a tick for each length, with its support below and "all" apart, and return the lengths in order."""
-    names = _names(summary)
-    axes.set_xticks(range(len(names)), [f"{name}\n{_support(summary, name):,}" for name in names])
+def length_axis(axes: Axes, summary: pd.DataFrame) -> list[str]:
+    """Set a tick for each length, with its support below and "all" apart.
+
+    Args:
+        axes: Where to set them.
+        summary: The columns length and support.
+
+    Returns:
+        The lengths, from left to right.
+    """
+    names = lengths_in(summary)
+    axes.set_xticks(range(len(names)), [f"{name}\n{support_of(summary, name):,}" for name in names])
     axes.tick_params(axis="x", length=0)
     axes.axvline(len(names) - 1.5, color="#BBBBBB", linewidth=1)
     axes.set_xlim(-0.5, len(names) - 0.5)
@@ -498,11 +516,42 @@ def _f1_axis(axes: Axes, summary: pd.DataFrame) -> None:
     axes.set_ylim(max(0, 10 * np.floor((bottom - 2) / 10)), min(100, 10 * np.ceil((top + 2) / 10)))
 
 
+def draw_along(axes: Axes, summary: pd.DataFrame, column: str) -> None:
+    """Draw a line per arm against a column on a log axis; no pre-training is a level across the axes.
+
+    Args:
+        axes: Where to draw.
+        summary: The columns arm, `column`, mean, low and high.
+        column: "tokens_seen" or "labelled_sentences".
+
+    Raises:
+        ValueError: An arm has no style.
+    """
+    arms = arms_in(summary)
+    for arm, shift in zip(arms, side_by_side(len(arms)), strict=True):
+        rows = summary[summary["arm"] == arm].sort_values(column)
+        if (rows[column] == 0).all():  # no pre-training: a level to compare with, at no number of tokens
+            style, (mean, low, high) = ARMS[arm], rows[["mean", "low", "high"]].iloc[0]
+            axes.axhline(mean, color=style.color, linestyle=style.linestyle, label=style.label)
+            edge = {"edgecolor": style.color, "linewidth": 0.5, "linestyle": ":"}
+            axes.axhspan(low, high, facecolor=(style.color, 0.08), **edge)
+        else:
+            draw_arm(axes, arm, rows[column] * np.exp(0.25 * shift), rows)
+    values = sorted(value for value in summary[column].unique() if value > 0)
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    by_tokens = column == "tokens_seen"
+    axes.set_xticks(values, [f"{value / 1e6:.3g}" if by_tokens else str(value) for value in values])
+    axes.set_xlabel("tokens seen in pre-training (millions)" if by_tokens else "labelled sentences")
+
+
 def _title(axes: Axes, title: str, subtitle: str) -> None:
     """Put title, subtitle and legend one above the other, above the axes, where they cover nothing."""
-    lines = subtitle.count("\n") + 1
-    axes.set_title(title, loc="left", fontweight="bold", fontsize=12, pad=30 + 12 * lines)
-    position = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 26), "textcoords": "offset points"}
+    entries = len(axes.get_legend_handles_labels()[1])
+    lines, above = subtitle.count("\n") + 1, 12 + 14 * -(-entries // 4)
+    axes.set_title(title, loc="left", fontweight="bold", fontsize=12, pad=above + 4 + 12 * lines)
+    position = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
+    position["xytext"] = (0, above)
     note = axes.annotate(subtitle, **position, fontsize=9, color=GREY, va="bottom")
     legend = axes.legend(
         ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, borderaxespad=0.6,
@@ -512,8 +561,44 @@ def _title(axes: Axes, title: str, subtitle: str) -> None:
         part.set_in_layout(False)  # the title's padding leaves room; their width must not squeeze the axes
 
 
-def _core_in_words(core: pd.DataFrame, varying: str = "") -> str:
-    """Say what the results of a slice have in common: corpus, labelled sentences, tokens seen."""
+def header(figure: Figure, title: str, subtitle: str, handles: Sequence = (), columns: int = 4) -> None:
+    """Put title, subtitle and legend above the panels of a figure, and keep that room free.
+
+    Args:
+        figure: A figure with a constrained layout.
+        title: What the figure shows.
+        subtitle: Lines below it; too long ones are wrapped.
+        handles: The entries of the legend; by default there is none.
+        columns: of the legend.
+    """
+    subtitle = "\n".join(textwrap.fill(line, 106) for line in subtitle.splitlines())
+    height = 72 * figure.get_figheight()  # in points, as all below
+    below_title = 26
+    below_subtitle = below_title + 4 + 12 * (subtitle.count("\n") + 1)
+    below_legend = below_subtitle + 15 * -(-len(handles) // columns)
+    left = 8 / (72 * figure.get_figwidth())
+    top = {"x": left, "ha": "left", "va": "top"}
+    figure.text(y=1 - 6 / height, s=title, fontweight="bold", fontsize=12, **top)
+    figure.text(y=1 - below_title / height, s=subtitle, fontsize=9, color=GREY, linespacing=1.25, **top)
+    if handles:
+        figure.legend(
+            handles=handles, ncols=columns, loc="upper left", borderpad=0, borderaxespad=0, fontsize=9,
+            bbox_to_anchor=(left, 1 - (below_subtitle + 2) / height),
+            handlelength=2.4, handletextpad=0.5, columnspacing=1.2,
+        )  # fmt: skip
+    figure.get_layout_engine().set(rect=(0.006, 0, 0.988, 1 - (below_legend + 6) / height))
+
+
+def core_in_words(core: pd.DataFrame, varying: str = "") -> str:
+    """Say what the results of a slice have in common: corpus, labelled sentences, tokens seen.
+
+    Args:
+        core: The slice, as `scoring.core_cell` returns it.
+        varying: Its varying column.
+
+    Returns:
+        A phrase.
+    """
     parts = [f"corpus: {', '.join(core['corpus'].unique())}"]
     if varying != "labelled_sentences":
         parts.append(f"{core['labelled_sentences'].iloc[0]} labelled sentences")
@@ -522,7 +607,15 @@ def _core_in_words(core: pd.DataFrame, varying: str = "") -> str:
     return ", ".join(parts)
 
 
-def _interval_in_words(summary: pd.DataFrame) -> str:
+def interval_in_words(summary: pd.DataFrame) -> str:
+    """Say over how many replicates was averaged, and what the intervals are.
+
+    Args:
+        summary: The column n.
+
+    Returns:
+        A phrase.
+    """
     fewest, most = summary["n"].min(), summary["n"].max()
     if most == 1:
         return "one replicate, so no interval"
@@ -530,13 +623,22 @@ def _interval_in_words(summary: pd.DataFrame) -> str:
     return f"mean of {number} replicates with 95% t interval"
 
 
-def _text(row, sign: str = "") -> str:
+def mean_and_interval(row, sign: str = "") -> str:
+    """Write a mean and its interval as text.
+
+    Args:
+        row: Has the attributes mean, low and high.
+        sign: "+" for differences, which carry their sign.
+
+    Returns:
+        "mean [low, high]", or the mean alone where there is no interval.
+    """
     bounds = "" if np.isnan(row.low) else f" [{row.low:{sign}.1f}, {row.high:{sign}.1f}]"
     return f"{row.mean:{sign}.1f}{bounds}"
 
 
 def _as_text(summary: pd.DataFrame, rows: str) -> pd.DataFrame:
     """Write means and intervals as text: a row per value of the column `rows`, a column per arm."""
-    texts = summary.assign(text=[_text(row) for row in summary.itertuples()])
-    table = texts.pivot(index=rows, columns="arm", values="text")[_arms(summary)].fillna("")
+    texts = summary.assign(text=[mean_and_interval(row) for row in summary.itertuples()])
+    table = texts.pivot(index=rows, columns="arm", values="text")[arms_in(summary)].fillna("")
     return table.rename(columns={arm: ARMS[arm].label for arm in ARMS}).rename_axis(columns=None)

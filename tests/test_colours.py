@@ -12,6 +12,7 @@ from matplotlib.text import Text
 
 from helpers import display, figures
 from helpers.settings import ROOT
+from tests import example_maps
 from tests.example_figures import draw_all, make_table
 
 TEMPLATE = ROOT / "helpers" / "publishing" / "report.html.j2"
@@ -118,6 +119,24 @@ def test_figures_stand_out_from_the_paper():
         assert colours and all(contrast(colour, "white") >= GRAPHICS for colour in colours)
         texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
         assert texts and all(contrast(text.get_color(), "white") >= TEXT for text in texts)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", example_maps.FIGURES)
+def test_maps_stand_out_from_the_paper(name):
+    """Numbers stand on the tiles of a map, and white ones on dark bars."""
+    tables = example_maps.tables()
+    draw, _, blocks = example_maps.FIGURES[name]
+    figure = draw(*(tables[block] for block in blocks))
+    colours = [colour for axes in figure.axes if axes.get_label() != "<colorbar>" for colour in drawn(axes)]
+    assert all(contrast(colour, "white") >= GRAPHICS for colour in colours)
+    for axes in figure.axes:
+        for image in axes.images:
+            tiles = [image.cmap(share) for share in (0.0, 0.5, 1.0)]
+            assert all(contrast(text.get_color(), tile) >= TEXT for text in axes.texts for tile in tiles)
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    for text in texts:
+        assert contrast(text.get_color(), "#0072B2" if text.get_color() == "white" else "white") >= TEXT
     plt.close("all")
 
 
