@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         "block",
         nargs="?",
         metavar="BLOCK",
-        help="A, R, C, D, E, B, G or F, or 'why', which measures block A's models; what each costs if left out",
+        help="A, R, C, D, E, B, G or F; 'why' measures block A's models; what each costs if left out",
     )
     commands.choices["reference"].add_argument(
         "--seeds", nargs="+", type=_positive(int), metavar="S", help="for 'why' (default: the first eight)"

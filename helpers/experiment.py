@@ -24,6 +24,7 @@ from helpers.running import artifacts, executors
 from helpers.running import plan as plans
 from helpers.running import reference as references
 from helpers.running import replicate as replicates
+from helpers.running.arm import COLUMNS as COLUMNS
 from helpers.running.arm import Arm, Cell, read_table
 from helpers.settings import ROOT, Settings
 

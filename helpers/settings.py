@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_SEED = 1_000_000  # multiples of a seed have to fit into 64 bits
@@ -95,7 +96,7 @@ class Scale:
 
 
 # What each arm changes in the recipe. Contiguity rises from token to span; the last three are probes.
-ARMS: dict[str, dict[str, object]] = {
+ARMS: dict[str, dict[str, Any]] = {
     "none": {},  # no pre-training
     "token": {"strategy": "token"},
     "whole_word": {"strategy": "whole_word"},
@@ -157,7 +158,7 @@ class Settings:
         }
 
 
-def varied(scale: Scale, changes: Mapping[str, object]) -> Scale:
+def varied(scale: Scale, changes: Mapping[str, Any]) -> Scale:
     """Change fields of a scale.
 
     Args:
