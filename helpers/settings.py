@@ -82,7 +82,7 @@ class Scale:
     replicates: int  # paired replicates wanted
     minutes: float  # what the whole run is to fit into
     tokens: tuple[int, ...]  # pre-training budgets
-    labelled_sentences: tuple[int, ...] = (50, 100, 200)
+    labelled_sentences: tuple[int, ...] = (25, 50, 100, 200)
     core_sentences: int = 100
     subsets: int = 1  # labelled subsets per pre-trained model in the core cell
     arms: tuple[str, ...] = ("none", "token", "whole_word", "span")
