@@ -28,7 +28,7 @@ from helpers.running.arm import COLUMNS as COLUMNS
 from helpers.running.arm import Arm, Cell, read_table
 from helpers.settings import ROOT, Settings
 
-REFERENCE = ROOT / "data" / "reference" / "results.csv"
+REFERENCE = ROOT / "data" / "reference" / "results.csv.gz"
 replicate = replicates.load
 
 

@@ -147,7 +147,7 @@ def f1_by_entity_length(table: pd.DataFrame, labelled_sentences: int = 100) -> F
         ValueError: The table has no such results, or an arm has no style.
     """
     core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
-    summary = scoring.over_replicates(scoring.replicate_f1(core), "f1")
+    summary = scoring.over_replicates(scoring.replicate_scores(core), "f1")
     figure, axes = plt.subplots()
     names = length_axis(axes, summary)
     places = {name: place for place, name in enumerate(names)}
@@ -176,103 +176,17 @@ def values_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.D
         ValueError: The table has no such results, or an arm has no style.
     """
     core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
-    summary = scoring.over_replicates(scoring.replicate_f1(core), "f1")
+    summary = scoring.over_replicates(scoring.replicate_scores(core), "f1")
     names = lengths_in(summary)
     values = _as_text(summary, "length").reindex(names).rename_axis("entity length (words)")
     values.insert(0, "gold mentions per replicate", [support_of(summary, name) for name in names])
     return values
 
 
-@plt.rc_context(LOOK)
-def difference_by_length(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
-    """Draw F1 of span minus F1 of token within each replicate against entity length, with the ±1 F1 zone.
-
-    Args:
-        table: The results table.
-        labelled_sentences: Number of labelled sentences in the core cell.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ValueError: The table has no such results, or no replicate has both arms.
-    """
-    core = scoring.core_cell(table, labelled_sentences=labelled_sentences)
-    pairs, summary = _differences(core)
-    figure, axes = plt.subplots()
-    names = length_axis(axes, summary)
-    axes.axhspan(-1, 1, facecolor="#DDDDDD", edgecolor=GREY, zorder=0, label="±1 F1: too small to matter")
-    axes.axhline(0, color=GREY, linewidth=1)
-    for place, name in enumerate(names):
-        differences = pairs.loc[pairs["length"] == name, "difference"]
-        beside = place + 0.16 + np.linspace(0, 0.16, len(differences))  # beside the interval, not under it
-        label = "each replicate" if place == 0 else None
-        axes.plot(beside, differences, "o", color=GREY, markersize=3, alpha=0.8, linewidth=0, label=label)
-    ordered = summary.set_index("length").loc[names]
-    style = ARMS["span"]
-    axes.errorbar(
-        range(len(names)), ordered["mean"], yerr=interval_bars(ordered), fmt=style.marker, color=style.color,
-        capsize=4, label="mean" if ordered["low"].isna().all() else "mean and 95% interval",
-    )  # fmt: skip
-    axes.set_ylabel("F1 difference, span − token (points)")
-    _title(
-        axes,
-        "Span minus token masking, by entity length",
-        f"{core_in_words(core)}\npaired within each replicate; {interval_in_words(summary)}",
-    )
-    return figure
-
-
-def values_of_difference(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
-    """Return the values of `difference_by_length` as text.
-
-    Args:
-        table: The results table.
-        labelled_sentences: Number of labelled sentences in the core cell.
-
-    Returns:
-        A row per length: the support, the difference and the number of replicates.
-
-    Raises:
-        ValueError: The table has no such results, or no replicate has both arms.
-    """
-    _, summary = _differences(scoring.core_cell(table, labelled_sentences=labelled_sentences))
-    summary = summary.set_index("length").loc[lengths_in(summary)].rename_axis("entity length (words)")
-    return pd.DataFrame(
-        {
-            "gold mentions per replicate": summary["support"].round().astype(int),
-            "span - token (F1)": [mean_and_interval(row, "+") for row in summary.itertuples()],
-            "replicates": summary["n"],
-        }
-    )
-
-
-def _differences(core: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    pairs = scoring.paired_difference(core)
-    if pairs.empty:
-        raise ValueError("no replicate has both arms, token and span: run the missing one first")
-    return pairs, scoring.over_replicates(pairs, "difference", by=["length"])
-
-
 # --- F1 along a slice ------------------------------------------------------------------------------
 
 
-def f1_by_tokens_seen(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
-    """Draw F1 over all lengths against the tokens seen in pre-training: log axis, a line per arm.
-
-    Args:
-        table: The results table.
-        labelled_sentences: Number of labelled sentences in the core cell.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ValueError: The table has no such results, or an arm has no style.
-    """
-    return _f1_along(table, "tokens_seen", labelled_sentences)
-
-
+@plt.rc_context(LOOK)
 def f1_by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int = 100) -> Figure:
     """Draw F1 over all lengths against the number of labelled sentences: log axis, a line per arm.
 
@@ -286,23 +200,13 @@ def f1_by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int = 100)
     Raises:
         ValueError: An arm has no style.
     """
-    return _f1_along(table, "labelled_sentences", labelled_sentences)
-
-
-def values_by_tokens_seen(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
-    """Return the values of `f1_by_tokens_seen` as text.
-
-    Args:
-        table: The results table.
-        labelled_sentences: Number of labelled sentences in the core cell.
-
-    Returns:
-        A row per number of tokens, a column per arm.
-
-    Raises:
-        ValueError: The table has no such results, or an arm has no style.
-    """
-    return _as_text(_along(table, "tokens_seen", labelled_sentences)[1], "tokens_seen")
+    core, summary = _by_labelled_sentences(table, labelled_sentences)
+    figure, axes = plt.subplots()
+    draw_along(axes, summary, "labelled_sentences")
+    _f1_axis(axes, summary)
+    under = f"{core_in_words(core, 'labelled_sentences')}\n{interval_in_words(summary)}"
+    _title(axes, "F1 by number of labelled sentences", under)
+    return figure
 
 
 def values_by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
@@ -318,24 +222,14 @@ def values_by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int = 
     Raises:
         ValueError: An arm has no style.
     """
-    return _as_text(_along(table, "labelled_sentences", labelled_sentences)[1], "labelled_sentences")
+    return _as_text(_by_labelled_sentences(table, labelled_sentences)[1], "labelled_sentences")
 
 
-def _along(table: pd.DataFrame, column: str, labelled_sentences: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    column = "labelled_sentences"
     core = scoring.core_cell(table, column, labelled_sentences=labelled_sentences)
-    scores = scoring.replicate_f1(core, by=("arm", column))
+    scores = scoring.replicate_scores(core, by=("arm", column))
     return core, scoring.over_replicates(scores[scores["length"] == "all"], "f1", by=["arm", column])
-
-
-@plt.rc_context(LOOK)
-def _f1_along(table: pd.DataFrame, column: str, labelled_sentences: int) -> Figure:
-    core, summary = _along(table, column, labelled_sentences)
-    figure, axes = plt.subplots()
-    draw_along(axes, summary, column)
-    _f1_axis(axes, summary)
-    title = "F1 by tokens seen" if column == "tokens_seen" else "F1 by number of labelled sentences"
-    _title(axes, title, f"{core_in_words(core, column)}\n{interval_in_words(summary)}")
-    return figure
 
 
 # --- teaching figures ------------------------------------------------------------------------------

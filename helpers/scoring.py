@@ -20,13 +20,8 @@ EDGES = (1, 2, 3, 4, 5)
 PIECE_EDGES = (1, 2, 3, 4, 5, 6, 7, 8)
 ERRORS = ["missed", "wrong_boundary", "wrong_type", "wrong_both"]  # of a gold mention that is not found
 COUNT_COLUMNS = ["gold", "predicted", "correct", *ERRORS, "charged", "invented"]
-CONDITION_COLUMNS = [
-    "corpus",
-    "condition",
-    "mask_rate",
-    "tokens_seen",
-    "labelled_sentences",
-]  # never summed over
+# Never summed over:
+CONDITION_COLUMNS = ["corpus", "condition", "mask_rate", "tokens_seen", "labelled_sentences"]
 
 
 # --- from tags to counts -------------------------------------------------------------------------
@@ -467,16 +462,6 @@ def replicate_scores(
         replicates = subsets.groupby([*by, "replicate"]).mean().reset_index()
         scores.append(replicates.rename(columns={"gold": "support"}).assign(length=name))
     return pd.concat(scores, ignore_index=True)[[*by, "replicate", "length", "support", *measures]]
-
-
-def replicate_f1(
-    table: pd.DataFrame,
-    by: Sequence[str] = ("arm",),
-    lengths: Mapping[str, Sequence[str]] | None = None,
-    **cell: object,
-) -> pd.DataFrame:
-    """Return f1 and support of `replicate_scores`."""
-    return replicate_scores(table, by, lengths, **cell)[[*by, "replicate", "length", "f1", "support"]]
 
 
 def paired_difference(

@@ -40,8 +40,6 @@ def hidden_mentions():
 
 RESULT_FIGURES = [
     figures.f1_by_entity_length,
-    figures.difference_by_length,
-    figures.f1_by_tokens_seen,
     figures.f1_by_labelled_sentences,
 ]
 TEACHING_FIGURES = [

@@ -268,9 +268,9 @@ def test_a_report_on_results_of_another_corpus_is_refused(environment, tmp_path,
     "content", ["", "corpus,arm\nworld", "corpus,arm\nworld,none,1,2\n", "\x00", "HEADER", "LETTERS"]
 )
 def test_results_that_are_damaged_are_named(environment, tmp_path, capsys, content):
-    whole = experiment.REFERENCE.read_text(encoding="utf-8")
-    content = whole.partition("\n")[0] if content == "HEADER" else content
-    content = whole.replace(",170,", ",abc,") if content == "LETTERS" else content
+    whole = experiment.reference()
+    content = whole.head(0).to_csv(index=False) if content == "HEADER" else content
+    content = whole.assign(gold="abc").to_csv(index=False) if content == "LETTERS" else content
     (tmp_path / "results.csv").write_text(content)
     assert cli.main(["report", "--out", str(tmp_path)]) == 2
     assert "results.csv" in (complaint := capsys.readouterr().err) and "Start the run again" in complaint
@@ -321,7 +321,7 @@ def test_the_report_judges_for_itself(environment, judged, capsys, plan):
         experiment.reference_costs(),
     )
     for row in expected.itertuples():
-        assert f"{row.statement}. {row.text} {row.verdict.upper()}" in said
+        assert f"{row.statement}{row.part}. {row.text} {row.verdict.upper()}" in said
     assert "plan.json is missing, damaged or of another version" in page and "None" not in page
 
 

@@ -248,7 +248,7 @@ def test_the_reference_is_a_whole_laptop_run():
         found = set(rows[["tokens_seen", "labelled_sentences", "subset"]].itertuples(index=False, name=None))
         assert found == set(cells(laptop, name, laptop.scale.labelled_sentences))
     pairs = set(cost[["arm", "replicate"]].itertuples(index=False, name=None))
-    assert pairs == {(name, seed) for name in ("token", "span") for seed in range(8)}
+    assert pairs == {(name, seed) for name in ("token", "whole_word", "span") for seed in range(8)}
     assert (cost["seconds_per_step"] > 0).all()
 
 

@@ -4,20 +4,22 @@ A seed gives the same digits only on a machine that rounds alike. On another kin
 gold counts have to be the same, and F1 close by. How close was measured: seed 0 of `laptop` in float32 on a
 processor without AVX-512 differed from the reference, which was made in bfloat16, by at most 2.2 F1 over all
 names. `smoke` did not differ at all with two threads, or with ATEN_CPU_CAPABILITY=default.
+
+The rows that version 1 had committed of `smoke` (none, token, span; 610 of them) were the same, summed over
+lengths in wordpieces, when the table got whole words, lengths in wordpieces and kinds of error.
 """
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 from helpers import experiment, model, settings
 from helpers.running import artifacts
 from tests.micro import workshop
 
 # `python -m helpers run --scale smoke --replicates 1` in float32, one thread a process, on "AMD EPYC (AVX2)",
-# with torch 2.13.0 and transformers 5.23.0, before the helpers were moved into wings.
+# with torch 2.13.0 and transformers 5.23.0.
 SMOKE = settings.ROOT / "tests" / "smoke_results.csv"
 CONDITIONS = ["arm", "tokens_seen", "labelled_sentences", "subset"]
 
@@ -46,18 +48,19 @@ def run_seed_0(scale: str, dtype: str, folder: Path) -> pd.DataFrame:
         return experiment.results(chosen)
 
 
+def rounds_alike() -> bool:
+    """Whether this machine computes like the one that made the committed rows."""
+    tested = {"torch": "2.13.0", "transformers": "5.23.0"}
+    return "(AVX2)" in model.device_name() and artifacts.versions(*tested) == tested
+
+
 def test_smoke_gives_the_committed_rows(one_thread, tmp_path):
-    alike = "(AVX2)" in model.device_name() and artifacts.versions("torch", "transformers") == {
-        "torch": "2.13.0",
-        "transformers": "5.23.0",
-    }
     made = run_seed_0("smoke", "float32", tmp_path)
-    assert_reproduced(made, experiment.read_table(SMOKE), exactly=alike, within=5)
+    assert_reproduced(made, experiment.read_table(SMOKE), exactly=rounds_alike(), within=5)
 
 
 @pytest.mark.slow
 def test_laptop_gives_the_rows_of_the_reference(one_thread, tmp_path):
-    native = torch.cpu._is_avx512_bf16_supported() and "AMD EPYC" in model.device_name()
-    made = run_seed_0("laptop", "bfloat16" if native else "float32", tmp_path)
+    made = run_seed_0("laptop", "float32", tmp_path)
     committed = experiment.reference().query("replicate == 0")
-    assert_reproduced(made, committed, exactly=native, within=6)
+    assert_reproduced(made, committed, exactly=rounds_alike(), within=6)

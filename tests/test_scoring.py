@@ -267,8 +267,8 @@ def table():
     )
 
 
-def test_replicate_f1_sums_counts_then_averages_subsets(table):
-    scores = scoring.replicate_f1(table).set_index(["arm", "replicate", "length"])
+def test_replicate_scores_sum_counts_then_averages_subsets(table):
+    scores = scoring.replicate_scores(table).set_index(["arm", "replicate", "length"])
     assert scores.loc[("token", 0, "1"), "f1"] == pytest.approx((50 + 70) / 2)
     assert scores.loc[("token", 0, "all"), "f1"] == pytest.approx((100 * 9 / 14 + 100 * 9 / 14) / 2)
     assert scores.loc[("span", 0, "1"), "f1"] == pytest.approx(70)  # types and novelty summed
@@ -277,7 +277,7 @@ def test_replicate_f1_sums_counts_then_averages_subsets(table):
 
 
 def test_pooled_lengths_are_f1_of_summed_counts(table):
-    pooled = scoring.replicate_f1(table, lengths={"1-2": ["1", "2"]}, arm="token", subset=0, replicate=0)
+    pooled = scoring.replicate_scores(table, lengths={"1-2": ["1", "2"]}, arm="token", subset=0, replicate=0)
     assert pooled["f1"].tolist() == pytest.approx([100 * 9 / 14])
 
 
@@ -344,9 +344,9 @@ def test_conditions_are_kept_apart(table):
 def test_rows_of_several_experiments_are_not_added_up(table):
     both = pd.concat([table, table.assign(tokens_seen=2000)])
     with pytest.raises(ValueError, match="differ in tokens_seen"):
-        scoring.replicate_f1(both)
-    assert set(scoring.replicate_f1(both, by=["arm", "tokens_seen"])["tokens_seen"]) == {1000, 2000}
-    assert scoring.replicate_f1(both, tokens_seen=2000).equals(scoring.replicate_f1(table))
+        scoring.replicate_scores(both)
+    assert set(scoring.replicate_scores(both, by=["arm", "tokens_seen"])["tokens_seen"]) == {1000, 2000}
+    assert scoring.replicate_scores(both, tokens_seen=2000).equals(scoring.replicate_scores(table))
 
 
 def test_paired_difference_uses_replicates_with_both_arms(table):
@@ -380,7 +380,7 @@ def test_pairing_tells_what_replicates_have_in_common():
 
 
 def test_over_replicates_gives_the_interval(table):
-    summary = scoring.over_replicates(scoring.replicate_f1(table), "f1").set_index(["arm", "length"])
+    summary = scoring.over_replicates(scoring.replicate_scores(table), "f1").set_index(["arm", "length"])
     expected = scoring.interval([70, 90, 90])
     assert summary.loc[("span", "1"), ["mean", "low", "high", "n"]].tolist() == pytest.approx(list(expected))
 

@@ -57,13 +57,13 @@ def answer(settings: Settings, table: pd.DataFrame, verdicts: pd.DataFrame) -> s
         verdicts: a row for each statement, as `verdicts.judge` returns them.
 
     Returns:
-        F1 by entity length for each arm, and a line for each of the five statements.
+        F1 by entity length for each arm, and a line for each statement and part of one.
     """
     f1 = figures.values_by_length(table, settings.scale.core_sentences)
     lines = [f"\n{caption(settings, table)}:", f1.reset_index().to_string(index=False), ""]
     for _, verdict in verdicts.iterrows():
         size = f" ({effect(verdict)})" if effect(verdict) else ""
-        lines.append(f"{verdict.statement}. {verdict.text} {verdict.verdict.upper()}{size}")
+        lines.append(f"{verdict.statement}{verdict.part}. {verdict.text} {verdict.verdict.upper()}{size}")
     return "\n".join(lines)
 
 
