@@ -498,7 +498,7 @@ def by_pieces(
         _errorbar(beside, places, rows, **_look(_style(*step)))
     supports = [round(lines.loc[lines["pieces"] == name, "support"].mean()) for name in names]
     ticks = [f"{name}\n{support:,}" for name, support in zip(names, supports, strict=True)]
-    beside.set_xticks(range(len(names)), ticks)
+    beside.set_xticks(range(len(names)), ticks, fontsize=7)
     beside.set_xlim(-0.5, len(names) - 0.5)
     _zero(beside)
     beside.set(xlabel="wordpieces, and mentions", ylabel=POINTS)
