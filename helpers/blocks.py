@@ -100,27 +100,22 @@ def _one_at_a_time(arms: tuple[str, ...], values: Mapping[str, tuple]) -> tuple[
 LADDER = ("token", "whole_word", "span")
 SCHEMES = ("token", "whole_word", "span_short", "span")
 
+A = Block(
+    "A",
+    "Which contiguity helps, after how much training, with how many labels?",
+    12,
+    BASE.tokens,
+    (Condition(("none", *LADDER)),),
+    labelled_sentences=BASE.labelled_sentences,
+    keeps_predictions=True,
+)
+
 BLOCKS = {
     block.name: block
     for block in (
-        Block(
-            "A",
-            "Which contiguity helps, after how much training, with how many labels?",
-            12,
-            BASE.tokens,
-            (Condition(("none", *LADDER)),),
-            labelled_sentences=BASE.labelled_sentences,
-            keeps_predictions=True,
-        ),
-        Block(
-            "R",
-            "Does block A come out again on other seeds?",
-            12,
-            BASE.tokens,
-            (Condition(("none", *LADDER)),),
-            labelled_sentences=BASE.labelled_sentences,
-            first_seed=FIRST_SEED + 12,
-            keeps_predictions=True,
+        A,
+        replace(
+            A, name="R", question="Does block A come out again on other seeds?", first_seed=FIRST_SEED + 12
         ),
         Block(
             "C",

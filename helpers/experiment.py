@@ -93,10 +93,8 @@ def results(settings: Settings, executor: Any = None) -> pd.DataFrame:
         if cost := one.cost():
             costs.append({"arm": one.name, "replicate": one.seed, **cost})
     table = pd.concat(tables, ignore_index=True)
-    for name, made in {
-        "results.csv": table,
-        **({"costs.csv": pd.DataFrame(costs)} if costs else {}),
-    }.items():
+    files = {"results.csv": table} | ({"costs.csv": pd.DataFrame(costs)} if costs else {})
+    for name, made in files.items():
         artifacts.write(settings.out / name, made.to_csv(index=False, lineterminator="\n"))
     return table
 

@@ -56,7 +56,7 @@ class PretrainingSettings:
     short_rows: tuple[tuple[int, int], ...] = ((400_000, 16), (800_000, 32))  # (until so many tokens, length)
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
-    warmup_tokens: int = 150_000  # tokens, whatever the budgets: adding one does not change the others
+    warmup_tokens: int = 150_000  # whatever the budgets: adding one does not change the others
     cooldown: float = 0.15  # share of this budget's tokens at its end
     seed: int = 0
 
@@ -95,7 +95,7 @@ class Scale:
     finetuning: FinetuningSettings = field(default_factory=FinetuningSettings)
 
 
-# What each arm changes in the recipe. Contiguity rises from token to span; the last three are probes.
+# What each arm changes in the recipe. Contiguity rises from token to span; the last two are probes.
 ARMS: dict[str, dict[str, Any]] = {
     "none": {},  # no pre-training
     "token": {"strategy": "token"},

@@ -172,17 +172,22 @@ CODE = {  # an edit -> what it moves
 }
 
 
+def edit_a_copy(edit: tuple[str, str, str], folder: Path, monkeypatch) -> None:
+    """Edit a copy of the helpers, and have keys follow it."""
+    shutil.copytree(ROOT / "helpers", folder / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
+    module, old, new = edit
+    file = folder / "helpers" / f"{module}.py"
+    code = file.read_text(encoding="utf-8")
+    assert old in code
+    file.write_text(code.replace(old, new), encoding="utf-8")
+    monkeypatch.setattr(artifacts, "ROOT", folder)
+
+
 @pytest.mark.parametrize(("edit", "expected"), CODE.items(), ids=[" ".join(edit[:2]) for edit in CODE])
 def test_code_moves_the_results_that_it_decides(tmp_path, monkeypatch, edit, expected):
     """An edit takes new weights for all arms or for none, and an edit of plumbing throws nothing away."""
     before = keys(Settings(MICRO))
-    shutil.copytree(ROOT / "helpers", tmp_path / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
-    module, old, new = edit
-    file = tmp_path / "helpers" / f"{module}.py"
-    code = file.read_text(encoding="utf-8")
-    assert old in code
-    file.write_text(code.replace(old, new), encoding="utf-8")
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    edit_a_copy(edit, tmp_path, monkeypatch)
     assert moved(before, keys(Settings(MICRO))) == set(expected.split())
 
 
@@ -208,13 +213,7 @@ def test_code_that_only_one_arm_uses(tmp_path, monkeypatch, edit, uses_it):
 
     before = arms()
     assert [name for name, key in before.items() if "boundary" in key["recipe"]] == ["span with boundary"]
-    shutil.copytree(ROOT / "helpers", tmp_path / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
-    module, old, new = edit
-    file = tmp_path / "helpers" / f"{module}.py"
-    code = file.read_text(encoding="utf-8")
-    assert old in code
-    file.write_text(code.replace(old, new), encoding="utf-8")
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    edit_a_copy(edit, tmp_path, monkeypatch)
     assert [name for name, key in arms().items() if key != before[name]] == [uses_it]
 
 
