@@ -7,7 +7,7 @@ hands on what notebooks need.
 Ground: what is read
     settings               what a run consists of: the scales, and the variables of the environment
     world                  news from an invented world, with three dials  < settings
-    corpora                the world, or your own files, checked on the way in  < settings world
+    corpora                the world, or your own files, checked on the way in  < reading settings world
     tokenization           a vocabulary, packed rows, labelled windows
 The heart
     masking                what is hidden, for whole batches at once; useful alone
@@ -33,6 +33,10 @@ The experiment
     blocks                 the reference, block by block: arms, conditions, seeds  < settings
     experiment             the grid, and the names that notebooks use
                            < blocks masking model running settings verdicts
+Wing: reading other people's files
+    reading/files          from bytes to lines
+    reading/labelled       splits, columns, schemes of tags  < reading
+    reading/text           unlabelled text, up to a number of words  < reading
 Wing: running the experiment
     running/artifacts      what is made once: looked up under a key, built if missing  < settings
     running/checkpoints    training states that are whole or not there; signals that wait

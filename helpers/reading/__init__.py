@@ -1,0 +1,1 @@
+"""Reading other people's files: their bytes, their columns and tags, their running text."""
