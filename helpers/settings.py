@@ -234,7 +234,8 @@ def from_environment(
 ) -> Settings:
     """Choose settings by the variables of the environment; by default `laptop` on the world.
 
-    They are SCALE, CORPUS, TEXT, OUT, SEED and COLUMNS. TEXT holds several files as PATH does, or as a JSON list, which file names with any character fit into.
+    They are SCALE, CORPUS, TEXT, OUT, SEED and COLUMNS. TEXT holds several files as PATH does, or as a JSON
+    list, which file names with any character fit into.
 
     Args:
         scale: in place of the variable, like the others; as for `choose`.

@@ -4,13 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 from helpers.reading.files import CorpusError
 from helpers.reading.schemes import OUTSIDE, Reading, form_of, to_iob2
 from helpers.reading.tables import SENTENCE_NAME, TAG_NAMES, WORD_NAMES, Table, plain, take_header
 
 ROLES = ("word", "tag", "sentence")
-EXAMPLE = "--columns word=1,tag=3 (COLUMNS=word=1,tag=3)"
+EXAMPLE = "--columns word=1,tag=3"
 NUMBER = re.compile(r"\d+([-.]\d+)?")
 CHUNKS = {
     *("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"),  # CoNLL-2000
@@ -83,12 +84,14 @@ class _Group:
         self.tables = tables
         self.header = tables[0].header
         self.width = tables[0].width
+        self.warnings: list[str] = []
         self.files = ", ".join(dict.fromkeys(table.name for table in tables))
         self.wanted = {role: self._number(role, column) for role, column in wanted.items()}
+        self.sentence_columns = self._sentence_columns()
         for table in tables:
-            self._split_sentences(table)
+            _split_sentences(table, self.sentence_columns)
         self.fields = [[table.column(number) for table in tables] for number in range(self.width)]
-        self.counts = [sum(map(Counter, fields), Counter()) for fields in self.fields]
+        self.counts = [Counter(chain.from_iterable(fields)) for fields in self.fields]
 
     def _number(self, role: str, column: str) -> int:
         if self.header and column in self.header:
@@ -100,24 +103,14 @@ class _Group:
         there = f"columns {', '.join(self.header)}" if self.header else f"{self.width} columns and no header"
         raise CorpusError(f"{self.files}: no column {column} for {role}={column}; the file has {there}.")
 
-    def _split_sentences(self, table: Table) -> None:
-        """Begin a sentence wherever the column that numbers sentences changes; its empty fields go on."""
+    def _sentence_columns(self) -> list[int]:
+        """Find the columns that number sentences, by what the user says or by their names."""
         if "sentence" in self.wanted:
-            numbers = [self.wanted["sentence"]]
-        else:
-            names = map(plain, self.header or ())
-            numbers = [number for number, name in enumerate(names) if SENTENCE_NAME.fullmatch(name)]
-        self.sentence_columns = numbers
-        if not numbers:
-            return
-        current = [""] * len(numbers)
-        starts = set(table.starts)
-        for row, fields in enumerate(table.rows):
-            values = [fields[number].strip() for number in numbers]
-            if any(value and value != now for value, now in zip(values, current, strict=True)):
-                starts.add(row)
-            current = [value or now for value, now in zip(values, current, strict=True)]
-        table.starts = sorted(starts)
+            return [self.wanted["sentence"]]
+        if self.tables[0].whole_sentences:
+            return []
+        names = map(plain, self.header or ())
+        return [number for number, name in enumerate(names) if SENTENCE_NAME.fullmatch(name)]
 
     def choose(self, notes: list[str]) -> Choice:
         reasons: list[str] = []
@@ -135,14 +128,15 @@ class _Group:
                 f"{self.files}: {self._name(tag)} cannot hold both words and tags. Name two columns, as in "
                 f"{EXAMPLE}."
             )
-        if self.wanted:
+        if {"word", "tag"} <= set(self.wanted):
             reasons = ["as you said"]
-        if self.width > 2 or reasons:
+        if self.width > 2 or reasons or word > tag:
             why = f" ({'; '.join(reasons)})" if reasons else ""
             notes.append(
                 f"{self.files}: of {self.width} columns, {self._name(word)} is read as words and "
                 f"{self._name(tag)} as tags{why}."
             )
+        notes += [f"Warning: {self.files}: {warning}" for warning in self.warnings]
         return Choice(word, tag, forms.get(tag, "B-PER"))
 
     def _name(self, number: int) -> str:
@@ -165,7 +159,7 @@ class _Group:
             reasons.append(f"{self._names(chunks)}: chunks such as noun phrases")
             left = {number: form for number, form in left.items() if number not in chunks}
         elif chunks:
-            reasons.append("Warning: these look like chunks (NP, VP), not like entities")
+            self.warnings.append("the tags look like chunks (NP, VP), not like entities.")
         for number in list(left):
             if any(other < number and self.fields[other] == self.fields[number] for other in left):
                 del left[number]  # the same once more
@@ -189,8 +183,8 @@ class _Group:
             for number, found in mentions.items()
         )
         raise CorpusError(
-            f"{self.files}: {listed} hold tags, and neither is nested in the other. Say which is meant, as in "
-            f"{EXAMPLE}."
+            f"{self.files}: {listed} hold tags, and neither is nested in the other. Say which is meant, as "
+            f"in {EXAMPLE}."
         )
 
     def _is_of_chunks(self, number: int) -> bool:
@@ -237,7 +231,8 @@ class _Group:
                 usable.append(number)
         if not usable:
             raise CorpusError(
-                f"{self.files}: no column holds words ({'; '.join(reasons)}). Say which does, as in {EXAMPLE}."
+                f"{self.files}: no column holds words ({'; '.join(reasons)}). Say which does, as in "
+                f"{EXAMPLE}."
             )
         return self._first_of_words(usable)
 
@@ -282,6 +277,40 @@ class _Group:
                 if first > 1 or list(map(int, values)) != list(range(first, first + len(values))):
                     return False
         return True
+
+
+def _split_sentences(table: Table, numbers: list[int]) -> None:
+    """Begin a sentence wherever a column that numbers sentences changes; its empty fields go on."""
+    if not numbers:
+        if len(table.starts) == 1:
+            table.starts = _numbered_starts(table)
+        return
+    current = [""] * len(numbers)
+    starts = set(table.starts)
+    for row, fields in enumerate(table.rows):
+        values = [fields[number].strip() for number in numbers]
+        if any(value and value != now for value, now in zip(values, current, strict=True)):
+            starts.add(row)
+        current = [value or now for value, now in zip(values, current, strict=True)]
+    table.starts = sorted(starts)
+
+
+def _numbered_starts(table: Table) -> list[int]:
+    """Find where sentences start in a file without empty lines if a column numbers them, or their words."""
+    for number in range(table.width):
+        fields = table.column(number)
+        if not all(map(str.isdecimal, fields)):
+            continue
+        values = list(map(int, fields))
+        steps = [after - before for before, after in pairwise(values)]
+        again = [row for row, step in enumerate(steps, start=1) if step != 1]
+        if again and {values[0], *(values[row] for row in again)} in ({0}, {1}):  # 1 2 3 1 2
+            table.notes.append(f"sentences begin where column {number + 1} counts from {values[0]} again.")
+            return [0, *again]
+        if 0 in steps and 1 in steps and set(steps) == {0, 1}:  # 1 1 1 2 2
+            table.notes.append(f"sentences are those that column {number + 1} numbers.")
+            return [0, *(row for row, step in enumerate(steps, start=1) if step)]
+    return table.starts
 
 
 def _nested(inner: set[tuple], outer: set[tuple]) -> bool:

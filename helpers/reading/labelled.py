@@ -1,14 +1,15 @@
 """Labelled sentences of all splits, read together: columns and scheme have to agree."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from helpers.reading.columns import choose, parse
 from helpers.reading.files import CorpusError
-from helpers.reading.schemes import Converted, Reading, conversion_notes, scheme_of, to_iob2, unknown
+from helpers.reading.schemes import Reading, conversion_notes, scheme_of, to_iob2, unknown
 from helpers.reading.tables import Table, read_table
 
-LONG = 1_000  # words; whoever has longer sentences has likely left out the empty lines
+LONG, ALONE = 1_000, 200  # words of a sentence, or of a file of one, that has likely lost its empty lines
 Sentence = tuple[list[str], list[str]]  # words and their IOB2 tags
 
 
@@ -29,18 +30,16 @@ def read_labelled(paths: dict[str, Path], columns: str, notes: list[str]) -> dic
     """
     wanted = parse(columns)
     tables = {split: read_table(path) for split, path in paths.items()}
-    for table in tables.values():
-        notes += table.notes
     choices = dict(zip(tables, choose(list(tables.values()), wanted, notes), strict=True))
+    tags = {split: table.column(choices[split].tag) for split, table in tables.items()}
     readings: dict[str, Reading] = {}
     places: dict[str, tuple[str, str]] = {}  # prefix -> its first tag and where that stands
-    tags = {split: table.column(choices[split].tag) for split, table in tables.items()}
     for split, table in tables.items():
         counts = Counter(tags[split])
         reading = readings[split] = Reading.of(counts, choices[split].form)
         for tag in counts:
             if tag not in reading.parsed:
-                raise CorpusError(f"{table.place(tags[split].index(tag))}: {unknown(tag, reading.form)}")
+                raise CorpusError(_unknown(table, tags[split].index(tag), tag, reading.form))
             prefix = reading.parsed[tag][0]
             if prefix != "O" and prefix not in places:
                 places[prefix] = tag, table.place(tags[split].index(tag))
@@ -49,49 +48,63 @@ def read_labelled(paths: dict[str, Path], columns: str, notes: list[str]) -> dic
 
     splits = {}
     for split, table in tables.items():
-        done = to_iob2(tags[split], table.sentences(), readings[split])
-        notes += conversion_notes(table.name, done, readings[split], scheme, _first_orphan(table, done))
-        notes += _long_sentences(table)
-        words = _words(table, choices[split].word, notes)
-        splits[split] = [(words[rows], done.tags[rows]) for rows in table.sentences()]
+        sentences = table.sentences()
+        done = to_iob2(tags[split], sentences, readings[split])
+        first = f"{table.unit} {table.lines[done.orphans[0]]}" if done.orphans else ""
+        table.notes += conversion_notes(done, readings[split], scheme, first)
+        words = _words(table, choices[split].word)
+        splits[split] = [(words[rows], done.tags[rows]) for rows in sentences]
+        if lacking := missing_empty_lines(splits[split]):
+            table.notes.append(
+                f"Warning: {lacking}. Nothing is lost, since windows that overlap are read; but whole "
+                "sentences are drawn for training and counted. If a column numbers the sentences, name it, "
+                "as in --columns sentence=1."
+            )
+    notes += _gathered(tables.values())
     return splits
 
 
 def missing_empty_lines(sentences: list[Sentence]) -> str:
     """Say how long the longest sentence is if it is too long to be one; "" otherwise."""
     longest = max((len(words) for words, _ in sentences), default=0)
-    if longest <= LONG:
+    if longest <= (LONG if len(sentences) > 1 else ALONE):
         return ""
-    return f"the longest has {longest:,} words: an empty line has to end each sentence"
+    return f"a sentence has {longest:,} words, so the empty lines that end sentences seem to be missing"
 
 
-def _first_orphan(table: Table, done: Converted) -> str:
-    return f"{table.unit} {table.lines[done.orphans[0]]}" if done.orphans else ""
+def _unknown(table: Table, row: int, tag: str, form: str) -> str:
+    said = f"{table.place(row)}: {unknown(tag, form)}"
+    if row or table.header:
+        return said
+    names = table.rows[0]
+    return (
+        f"{said} If this line is a header, name its columns, as in --columns word={names[0]},tag={names[-1]}."
+    )
 
 
-def _long_sentences(table: Table) -> list[str]:
-    longest = max(table.sentences(), key=lambda rows: rows.stop - rows.start)
-    count = longest.stop - longest.start
-    if count <= LONG:
-        return []
-    return [
-        f"Warning: {table.name}: the sentence at {table.unit} {table.lines[longest.start]} has {count:,} words. "
-        "Are the empty lines missing that end sentences? Nothing is lost, since windows that overlap are read; "
-        "but whole sentences are drawn for training and counted. If a column numbers the sentences, name it, "
-        "as in --columns sentence=1."
-    ]
+def _gathered(tables: Iterable[Table]) -> list[str]:
+    """Return the notes of all files, those that are alike as one."""
+    files: dict[str, list[str]] = {}
+    for table in tables:
+        for note in table.notes:
+            files.setdefault(note, []).append(table.name)
+    notes = []
+    for note, names in files.items():
+        warning, about = ("Warning: ", note[9:]) if note.startswith("Warning: ") else ("", note)
+        notes.append(f"{warning}{', '.join(dict.fromkeys(names))}: {about}")
+    return notes
 
 
-def _words(table: Table, column: int, notes: list[str]) -> list[str]:
+def _words(table: Table, column: int) -> list[str]:
     """Return a file's words. A word that is blank, or whose field is empty, becomes one blank."""
     words = table.column(column)
     blank = [row for row, word in enumerate(words) if not word.strip(" \t")]
     for row in blank:
         words[row] = " "
     if blank:
-        notes.append(
-            f"{table.name}: blank words keep their places and tags ({len(blank):,}, the first at "
-            f"{table.unit} {table.lines[blank[0]]})."
+        table.notes.append(
+            f"blank words keep their places and tags ({len(blank):,}, the first at {table.unit} "
+            f"{table.lines[blank[0]]})."
         )
     return words
 
@@ -105,7 +118,7 @@ def _same_types(tables: dict[str, Table], readings: dict[str, Reading]) -> None:
         other = table.width != tables["train"].width
         if other and types[split] and types["train"] and not types[split] & types["train"]:
             raise CorpusError(
-                f"{table.name} has {table.width} columns, {tables['train'].name} {tables['train'].width}, and "
-                f"they share no type of entity ({', '.join(sorted(types[split]))} in {table.name}). Give both "
-                "the same columns."
+                f"{table.name} has {table.width} columns, {tables['train'].name} {tables['train'].width}, "
+                f"and they share no type of entity ({', '.join(sorted(types[split]))} in {table.name}). Give "
+                "both the same columns."
             )

@@ -38,7 +38,9 @@ def form_of(counts: Counter[str]) -> str | None:
     """
     outside = sum(counts[tag] for tag in OUTSIDE)
     found = {form: sum(n for tag, n in counts.items() if _parsed(tag, form)) - outside for form in FORMS}
-    if not outside or found["B"] + outside < counts.total():  # single letters may be parts of speech
+    if not outside:  # such fields may be parts of speech or features as well
+        found["PER-B"] = 0
+    if not outside or found["B"] + outside < counts.total():
         found["B"] = 0
     form = max(found, key=lambda name: found[name])
     return form if 2 * (found[form] + outside) > counts.total() else None
@@ -169,35 +171,34 @@ def to_iob2(tags: Sequence[str], sentences: Iterable[slice], reading: Reading) -
     return done
 
 
-def conversion_notes(name: str, done: Converted, reading: Reading, scheme: str, first: str) -> list[str]:
+def conversion_notes(done: Converted, reading: Reading, scheme: str, first: str) -> list[str]:
     """Say what was done to the tags of a file.
 
     Args:
-        name: of the file.
         done: its converted tags.
         reading: how they were read.
         scheme: of the corpus.
         first: the line of the first entity without a first tag.
 
     Returns:
-        Sentences; none for clean IOB2.
+        Sentences to follow the file's name; none for clean IOB2.
     """
     notes = []
     prefixes = {prefix for prefix, _ in reading.parsed.values()} - {"O"}
     closing = bool(prefixes - {"B", "I"})
     if closing or (done.orphans and not done.true_starts):
         found = scheme if closing else "IOB1" if "B" in prefixes else "IO"
-        notes.append(f"{name}: {found} tags were converted to IOB2.")
+        notes.append(f"{found} tags were converted to IOB2.")
     if done.orphans and (closing or done.true_starts):
         notes.append(
-            f"Warning: {name}: {len(done.orphans)} entities lack their first tag (the first at {first}); "
+            f"Warning: {len(done.orphans)} entities lack their first tag (the first at {first}); "
             "they were read as if they began with B-."
         )
     if reading.form == "B" and prefixes:
-        notes.append(f"{name}: tags without a type were given the type {UNTYPED}.")
+        notes.append(f"tags without a type were given the type {UNTYPED}.")
     else:
         spelt = {tag: f"{prefix}-{type_}" for tag, (prefix, type_) in reading.parsed.items() if type_}
         other = [tag for tag in spelt if tag != spelt[tag]]
         if other:
-            notes.append(f"{name}: tags like {other[0]} were read as {spelt[other[0]]}.")
+            notes.append(f"tags like {other[0]} were read as {spelt[other[0]]}.")
     return notes

@@ -110,9 +110,9 @@ def _resolve_pairs(
                 notes.append(f"{name} is not read: it holds train and dev together, {train} and {dev}.")
             elif train:
                 raise CorpusError(
-                    f"{shown}: {name} may be the dev file, or {train} and the dev file together. In the first "
-                    "case rename it to dev.txt; in the second move it away, and every tenth sentence of "
-                    f"{train} is held out instead."
+                    f"{shown}: {name} may be the dev file, or {train} and the dev file together. In the "
+                    "first case rename it to dev.txt; in the second move it away, and every tenth sentence "
+                    f"of {train} is held out instead."
                 )
             elif dev:
                 raise CorpusError(

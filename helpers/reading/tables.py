@@ -20,6 +20,7 @@ TAG_NAMES = {
 SENTENCE_NAME = re.compile(r"(sent|sentences?|doc|document)(id|ids|idx|index|no|nr|num|number)?")
 TAG = re.compile(r"O|[BIESLUMW]([-_]\S+)?|\S+[-_][BIESLUMW]", re.IGNORECASE)  # in whatever form
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
+AS_JSON = 'A sentence is an object like {"tokens": ["Anna", "reads"], "ner_tags": ["B-PER", "O"]}.'
 ONE_COLUMN = "A line is a word and its tag, split by a tab or blanks; an empty line ends a sentence."
 
 
@@ -32,8 +33,9 @@ class Table:
     lines: list[int] = field(default_factory=list)  # where each row stands
     starts: list[int] = field(default_factory=list)  # the rows that sentences begin with
     header: tuple[str, ...] | None = None
-    unit: str = "line"
-    notes: list[str] = field(default_factory=list)
+    unit: str = "line"  # what `lines` counts: lines, or the objects of a JSON file
+    whole_sentences: bool = False  # sentences are objects, so no column has to number them
+    notes: list[str] = field(default_factory=list)  # to follow the file's name
 
     @property
     def name(self) -> str:
@@ -46,7 +48,7 @@ class Table:
         return len(self.rows[0])
 
     def place(self, row: int) -> str:
-        """Return where a row stands: the file and its line."""
+        """Return where a row stands: the file and its line, or the object of a JSON file."""
         return _place(self.path, self.lines[row], self.unit)
 
     def column(self, number: int) -> list[str]:
@@ -146,11 +148,11 @@ def _read_columns(path: Path, numbered: list[tuple[int, str]], texts: list[str])
     widths = Counter(map(len, map(split, texts)))
     if tabs and len(widths) > 1 and len(padded := Counter(map(len, map(_by_several_tabs, texts)))) == 1:
         split, widths = _by_several_tabs, padded
-        table.notes.append(f"{table.name}: several tabs in a row were read as one.")
+        table.notes.append("several tabs in a row were read as one.")
     width = max(widths, key=lambda number: (widths[number], number), default=0)
     quoted = _quoting(texts, "\t" if tabs else " ")
     if quoted:
-        table.notes.append(f'{table.name} is quoted as CSV files are: """" was read as ".')
+        table.notes.append('words are quoted as in CSV files: """" was read as ".')
     odd: list[tuple[int, str]] = []
     for number, text in numbered:
         if not text.strip(" \t"):
@@ -292,55 +294,59 @@ def _parsed(text: str) -> dict | list | None:
 
 def _read_json(path: Path, numbered: list[tuple[int, str]]) -> Table:
     """Read sentences that are JSON objects, one a line or all in one list, with a list for each column."""
-    table = Table(path)
-    records = [(number, text) for number, text in numbered if text.strip()]
-    whole = _parsed("\n".join(text for _, text in records)) if records else []
+    table = Table(path, whole_sentences=True)
+    lines = [(number, text) for number, text in numbered if text.strip()]
+    whole = _parsed("\n".join(text for _, text in lines))
     if isinstance(whole, list):
-        table.unit = "sentence"
+        table.unit = "object"
         objects = list(enumerate(whole, start=1))
     else:
-        objects = []
-        for number, text in records:
-            try:
-                objects.append((number, json.loads(text)))
-            except ValueError as error:
-                raise CorpusError(
-                    f"{_place(path, number)}: not JSON ({error}). Write one sentence a line, as "
-                    '{"tokens": ["Anna", "reads"], "ner_tags": ["B-PER", "O"]}.'
-                ) from None
-    lists = Counter(
-        name
-        for _, record in objects
-        if isinstance(record, dict)
-        for name, value in record.items()
-        if isinstance(value, list) and all(isinstance(item, str | int) for item in value)
-    )
-    words = next((name for name in lists if plain(name) in WORD_NAMES), None)
-    if words is None and objects:
-        keys = ", ".join(objects[0][1]) if isinstance(objects[0][1], dict) else type(objects[0][1]).__name__
+        objects = [(number, _object(path, number, text)) for number, text in lines]
+    for number, found in objects:
+        if not isinstance(found, dict):
+            raise CorpusError(f"{_place(path, number, table.unit)}: no object ({found!r:.40}). {AS_JSON}")
+    table.header, words = _parallel_lists([found for _, found in objects])
+    if objects and words is None:
         raise CorpusError(
-            f"{_place(path, objects[0][0], table.unit)}: no list of words ({keys}). A sentence is a list of "
-            'words and one of tags, {"tokens": ["Anna", "reads"], "ner_tags": ["B-PER", "O"]}; positions of '
-            "characters have to be turned into tags first."
+            f"{_place(path, objects[0][0], table.unit)}: no list of words ({', '.join(objects[0][1])}). "
+            f"{AS_JSON} Positions of characters have to be turned into tags first."
         )
-    parallel = Counter(
-        name
-        for _, record in objects
-        if isinstance(record, dict) and isinstance(record.get(words), list)
-        for name in lists
-        if isinstance(record.get(name), list) and len(record[name]) == len(record[words])
-    )
-    table.header = tuple(name for name in lists if 2 * parallel[name] > len(objects))
-    for number, record in objects:
-        columns = [record.get(name) for name in table.header] if isinstance(record, dict) else []
+    for number, found in objects:
+        columns = [found.get(name) for name in table.header]
         lengths = [len(column) if isinstance(column, list) else None for column in columns]
-        if not columns or None in lengths or len(set(lengths)) > 1:
-            said = ", ".join(f"{name}: {length}" for name, length in zip(table.header, lengths, strict=False))
+        if None in lengths or len(set(lengths)) > 1:
+            said = ", ".join(f"{name}: {length}" for name, length in zip(table.header, lengths, strict=True))
             raise CorpusError(
-                f"{_place(path, number, table.unit)}: the lists are not equally long "
-                f"({said or 'no object'}). Give each word one tag."
+                f"{_place(path, number, table.unit)}: the lists are not equally long ({said}). Give each "
+                "word one tag."
             )
         for fields in zip(*columns, strict=True):
             table.add(["" if item is None else str(item) for item in fields], number)
         table.end_sentence()
     return table
+
+
+def _object(path: Path, number: int, text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CorpusError(f"{_place(path, number)}: not JSON ({error}). {AS_JSON}") from None
+
+
+def _parallel_lists(objects: list[dict]) -> tuple[tuple[str, ...], str | None]:
+    """Return the names of the lists that are as long as the words in most objects, and that of the words."""
+    sizes: dict[str, list[int | None]] = {}
+    for number, found in enumerate(objects):
+        for name, value in found.items():
+            if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+                sizes.setdefault(name, [None] * len(objects))[number] = len(value)
+    words = next(
+        (name for name in sizes if plain(name) in (*WORD_NAMES, "sentence")), next(iter(sizes), None)
+    )
+    if words is None or not any(sizes[words]):
+        return (), None
+    same = {
+        name: sum(size == wanted for size, wanted in zip(size_of, sizes[words], strict=True))
+        for name, size_of in sizes.items()
+    }
+    return tuple(name for name in sizes if 2 * same[name] > len(objects)), words

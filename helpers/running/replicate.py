@@ -17,9 +17,7 @@ from helpers.running import artifacts
 from helpers.settings import ModelSettings, Settings
 
 # What decides how a corpus of files is read.
-READ_BY = tuple(
-    f"reading/{name}" for name in ("files", "text", "splits", "tables", "columns", "schemes", "labelled")
-)
+READING = ("files", "text", "splits", "tables", "columns", "schemes", "labelled")
 
 
 @dataclass(frozen=True)
