@@ -8,7 +8,7 @@ from itertools import chain, pairwise
 
 from helpers.reading.files import CorpusError
 from helpers.reading.schemes import OUTSIDE, Reading, form_of, to_iob2
-from helpers.reading.tables import SENTENCE_NAME, TAG_NAMES, WORD_NAMES, Table, plain, take_header
+from helpers.reading.tables import SENTENCE_NAME, TAG_NAMES, WORD_NAMES, Table, plain
 
 ROLES = ("word", "tag", "sentence")
 EXAMPLE = "--columns word=1,tag=3"
@@ -68,8 +68,8 @@ def choose(tables: Sequence[Table], wanted: dict[str, str], notes: list[str]) ->
     """
     for table in tables:
         names = [column for column in wanted.values() if not column.isdecimal()]
-        if table.header is None and names and set(names) <= set(table.rows[0]):
-            take_header(table)
+        if table.header is None and names and set(names) <= set(table.row(0)):
+            table.take_header()
     groups: dict[tuple, list[Table]] = {}
     for table in tables:
         groups.setdefault((table.width, table.header), []).append(table)
@@ -90,7 +90,7 @@ class _Group:
         self.sentence_columns = self._sentence_columns()
         for table in tables:
             _split_sentences(table, self.sentence_columns)
-        self.fields = [[table.column(number) for table in tables] for number in range(self.width)]
+        self.fields = [[table.columns[number] for table in tables] for number in range(self.width)]
         self.counts = [Counter(chain.from_iterable(fields)) for fields in self.fields]
 
     def _number(self, role: str, column: str) -> int:
@@ -223,12 +223,10 @@ class _Group:
         named = [number for number in left if self.header and plain(self.header[number]) in WORD_NAMES]
         if len(named) == 1:
             return named[0]
-        usable = []
-        for number in left:
-            if problem := self._no_words(number, alone=len(left) == 1):
-                reasons.append(f"{self._name(number)}: {problem}")
-            else:
-                usable.append(number)
+        problems = {number: self._no_words(number, alone=len(left) == 1) for number in left}
+        usable = [number for number in left if not problems[number]]
+        passed = left[: left.index(usable[0])] if usable else left
+        reasons += [f"{self._name(number)}: {problems[number]}" for number in passed]
         if not usable:
             raise CorpusError(
                 f"{self.files}: no column holds words ({'; '.join(reasons)}). Say which does, as in "
@@ -287,8 +285,7 @@ def _split_sentences(table: Table, numbers: list[int]) -> None:
         return
     current = [""] * len(numbers)
     starts = set(table.starts)
-    for row, fields in enumerate(table.rows):
-        values = [fields[number].strip() for number in numbers]
+    for row, values in enumerate(zip(*(table.columns[number] for number in numbers), strict=True)):
         if any(value and value != now for value, now in zip(values, current, strict=True)):
             starts.add(row)
         current = [value or now for value, now in zip(values, current, strict=True)]
@@ -298,7 +295,7 @@ def _split_sentences(table: Table, numbers: list[int]) -> None:
 def _numbered_starts(table: Table) -> list[int]:
     """Find where sentences start in a file without empty lines if a column numbers them, or their words."""
     for number in range(table.width):
-        fields = table.column(number)
+        fields = table.columns[number]
         if not all(map(str.isdecimal, fields)):
             continue
         values = list(map(int, fields))

@@ -1,5 +1,6 @@
 """Labelled sentences of all splits, read together: columns and scheme have to agree."""
 
+import gc
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,18 +29,27 @@ def read_labelled(paths: dict[str, Path], columns: str, notes: list[str]) -> dic
         CorpusError: a file cannot be read, its columns cannot be told apart, a tag is unknown, or the files
             follow schemes that do not go together.
     """
-    wanted = parse(columns)
+    collecting = gc.isenabled()
+    gc.disable()  # it would look at millions of fields again and again, and find nothing to collect
+    try:
+        return _read(paths, parse(columns), notes)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _read(paths: dict[str, Path], wanted: dict[str, str], notes: list[str]) -> dict[str, list[Sentence]]:
     tables = {split: read_table(path) for split, path in paths.items()}
     choices = dict(zip(tables, choose(list(tables.values()), wanted, notes), strict=True))
-    tags = {split: table.column(choices[split].tag) for split, table in tables.items()}
+    tags = {split: table.columns[choices[split].tag] for split, table in tables.items()}
     readings: dict[str, Reading] = {}
     places: dict[str, tuple[str, str]] = {}  # prefix -> its first tag and where that stands
     for split, table in tables.items():
         counts = Counter(tags[split])
         reading = readings[split] = Reading.of(counts, choices[split].form)
+        if unread := [tag for tag in counts if tag not in reading.parsed]:
+            raise CorpusError(_unknown(table, tags[split].index(unread[0]), unread, reading.form))
         for tag in counts:
-            if tag not in reading.parsed:
-                raise CorpusError(_unknown(table, tags[split].index(tag), tag, reading.form))
             prefix = reading.parsed[tag][0]
             if prefix != "O" and prefix not in places:
                 places[prefix] = tag, table.place(tags[split].index(tag))
@@ -72,14 +82,12 @@ def missing_empty_lines(sentences: list[Sentence]) -> str:
     return f"a sentence has {longest:,} words, so the empty lines that end sentences seem to be missing"
 
 
-def _unknown(table: Table, row: int, tag: str, form: str) -> str:
-    said = f"{table.place(row)}: {unknown(tag, form)}"
-    if row or table.header:
+def _unknown(table: Table, row: int, tags: list[str], form: str) -> str:
+    said = f"{table.place(row)}: {unknown(tags[0], form)}"
+    if row or len(tags) > 1 or table.header or len(tags[0]) < 2 or not tags[0].isalpha():
         return said
-    names = table.rows[0]
-    return (
-        f"{said} If this line is a header, name its columns, as in --columns word={names[0]},tag={names[-1]}."
-    )
+    named = f"--columns word={table.row(0)[0]},tag={tags[0]}"
+    return f"{said} If this line is a header, name its columns, as in {named}."
 
 
 def _gathered(tables: Iterable[Table]) -> list[str]:
@@ -97,7 +105,7 @@ def _gathered(tables: Iterable[Table]) -> list[str]:
 
 def _words(table: Table, column: int) -> list[str]:
     """Return a file's words. A word that is blank, or whose field is empty, becomes one blank."""
-    words = table.column(column)
+    words = list(table.columns[column])
     blank = [row for row, word in enumerate(words) if not word.strip(" \t")]
     for row in blank:
         words[row] = " "

@@ -5,8 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from operator import itemgetter
+from itertools import compress
 from pathlib import Path
 
 from helpers.reading.files import CorpusError, decoded, raw_lines, readable
@@ -24,18 +23,19 @@ AS_JSON = 'A sentence is an object like {"tokens": ["Anna", "reads"], "ner_tags"
 ONE_COLUMN = "A line is a word and its tag, split by a tab or blanks; an empty line ends a sentence."
 
 
-@dataclass
 class Table:
-    """The rows of a file, one a word, all of them equally wide."""
+    """The rows of a file, one a word, kept by columns: those of a million lines are too many to be lists."""
 
-    path: Path
-    rows: list[list[str]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)  # where each row stands
-    starts: list[int] = field(default_factory=list)  # the rows that sentences begin with
-    header: tuple[str, ...] | None = None
-    unit: str = "line"  # what `lines` counts: lines, or the objects of a JSON file
-    whole_sentences: bool = False  # sentences are objects, so no column has to number them
-    notes: list[str] = field(default_factory=list)  # to follow the file's name
+    def __init__(self, path: Path, width: int, unit: str = "line", header: tuple[str, ...] | None = None):
+        self.path = path
+        self.columns: list[list[str]] = [[] for _ in range(width)]  # fields without blanks around them
+        self.unit = unit  # what `lines` counts: lines, or the objects of a JSON file
+        self.lines: list[int] = []  # where each row stands
+        self.starts: list[int] = []  # the rows that sentences begin with
+        self.header = header
+        self.whole_sentences = False  # sentences are objects, so no column has to number them
+        self.notes: list[str] = []  # to follow the file's name
+        self._waiting: list[list[str]] = []
 
     @property
     def name(self) -> str:
@@ -45,29 +45,49 @@ class Table:
     @property
     def width(self) -> int:
         """How many columns a row has."""
-        return len(self.rows[0])
+        return len(self.columns)
 
     def place(self, row: int) -> str:
         """Return where a row stands: the file and its line, or the object of a JSON file."""
         return _place(self.path, self.lines[row], self.unit)
 
-    def column(self, number: int) -> list[str]:
-        """Return the fields of a column, counted from 0, without blanks around them."""
-        return [text.strip(" ") for text in map(itemgetter(number), self.rows)]
+    def row(self, number: int) -> list[str]:
+        """Return the fields of a row."""
+        return [column[number] for column in self.columns]
 
     def sentences(self) -> list[slice]:
         """Return the rows of each sentence."""
-        return [slice(a, b) for a, b in zip(self.starts, [*self.starts[1:], len(self.rows)], strict=True)]
+        return [slice(a, b) for a, b in zip(self.starts, [*self.starts[1:], len(self.lines)], strict=True)]
 
     def add(self, fields: list[str], line: int) -> None:
         """Append a row."""
-        self.rows.append(fields)
         self.lines.append(line)
+        self._waiting.append(fields)
+        if len(self._waiting) == 1_000:
+            self._sort_in()
 
     def end_sentence(self) -> None:
         """Begin a sentence with the row that is added next."""
-        if not self.starts or self.starts[-1] != len(self.rows):
-            self.starts.append(len(self.rows))
+        self.starts.append(len(self.lines))
+
+    def finish(self) -> None:
+        """Make what was added ready to be read, and take the header off if the usual names stand there."""
+        self._sort_in()
+        self.starts = [start for start in dict.fromkeys([0, *self.starts]) if start < len(self.lines)]
+        if self.lines and self.header is None and names_columns(self.row(0)):
+            self.take_header()
+
+    def take_header(self) -> None:
+        """Make the first row the table's header."""
+        self.header = tuple(column.pop(0) for column in self.columns)
+        del self.lines[0]
+        starts = dict.fromkeys(max(0, start - 1) for start in self.starts)
+        self.starts = [start for start in starts if start < len(self.lines)]
+
+    def _sort_in(self) -> None:
+        for column, fields in zip(self.columns, zip(*self._waiting, strict=True), strict=False):
+            column.extend([text.strip(" ") for text in fields])
+        self._waiting.clear()
 
 
 def read_table(path: Path) -> Table:
@@ -93,12 +113,9 @@ def read_table(path: Path) -> Table:
         table = _read_csv(path, numbered, delimiter)
     else:
         table = _read_columns(path, numbered, texts)
-    if table.rows and table.header is None and names_columns(table.rows[0]):
-        take_header(table)
-    if not table.rows:
+    table.finish()
+    if not table.lines:
         raise CorpusError(f"{readable(path)}: the file holds no sentences. A line is a word and its tag.")
-    table.end_sentence()
-    table.starts = [start for start in {0: 0, **dict.fromkeys(table.starts)} if start < len(table.rows)]
     return table
 
 
@@ -111,13 +128,6 @@ def names_columns(fields: Iterable[str]) -> bool:
     """Say whether a row is a header: it names a column of words and one of tags."""
     names = {plain(text) for text in fields}
     return bool(names & WORD_NAMES and names & TAG_NAMES)
-
-
-def take_header(table: Table) -> None:
-    """Make the first row the table's header."""
-    table.header = tuple(text.strip() for text in table.rows.pop(0))
-    table.lines.pop(0)
-    table.starts = [max(0, start - 1) for start in table.starts]
 
 
 def _place(path: Path, line: int, unit: str = "line") -> str:
@@ -142,14 +152,15 @@ def _by_blanks(text: str) -> list[str]:
 
 
 def _read_columns(path: Path, numbered: list[tuple[int, str]], texts: list[str]) -> Table:
-    table = Table(path)
     tabs = 2 * sum("\t" in text for text in texts) > len(texts)
     split, other = (_by_tabs, _by_blanks) if tabs else (_by_blanks, _by_tabs)
     widths = Counter(map(len, map(split, texts)))
     if tabs and len(widths) > 1 and len(padded := Counter(map(len, map(_by_several_tabs, texts)))) == 1:
         split, widths = _by_several_tabs, padded
+    width = _most_common(widths)
+    table = Table(path, width)
+    if split is _by_several_tabs:
         table.notes.append("several tabs in a row were read as one.")
-    width = max(widths, key=lambda number: (widths[number], number), default=0)
     quoted = _quoting(texts, "\t" if tabs else " ")
     if quoted:
         table.notes.append('words are quoted as in CSV files: """" was read as ".')
@@ -251,34 +262,39 @@ def _csv_delimiter(texts: list[str]) -> str | None:
 
 
 def _read_csv(path: Path, numbered: list[tuple[int, str]], delimiter: str) -> Table:
-    table = Table(path)
     reader = csv.reader((text + "\n" for _, text in numbered), delimiter=delimiter, strict=True)
-    line = 0
+    rows, line = [], 0
     try:
         for columns in reader:
-            before, line = line, reader.line_num
-            if line > before + 1:
-                raise csv.Error(f"a field goes on to line {line}")
-            if any(column.strip() for column in columns):
-                table.add(columns, line)
-            else:
-                table.end_sentence()
+            if reader.line_num > line + 1:
+                raise csv.Error(f"a field goes on to line {reader.line_num}")
+            line = reader.line_num
+            rows.append(columns)
     except csv.Error as error:
-        at = before + 1 if line > before + 1 else reader.line_num
         raise CorpusError(
-            f"{_place(path, at)}: not CSV ({error}). A field with a quote in it is quoted and its quotes are "
-            'doubled: the word " is written """".'
+            f"{_place(path, line + 1)}: not CSV ({error}). A field with a quote in it is quoted and its "
+            'quotes are doubled: the word " is written """".'
         ) from None
-    widths = Counter(map(len, table.rows))
-    width = max(widths, key=lambda number: (widths[number], number), default=0)
-    odd = [row for row, columns in enumerate(table.rows) if len(columns) != width]
-    if odd:
-        more = f" (lines of another width: {len(odd)})" if len(odd) > 1 else ""
-        raise CorpusError(
-            f"{table.place(odd[0])}: {len(table.rows[odd[0]])} columns, but most lines of the file have "
-            f"{width}{more}. A field with a {delimiter!r} in it has to be quoted."
-        )
+    filled = [any(column.strip() for column in columns) for columns in rows]  # "," is an empty line too
+    widths = Counter(map(len, compress(rows, filled)))
+    table = Table(path, _most_common(widths))
+    for number, (columns, is_row) in enumerate(zip(rows, filled, strict=True), start=1):
+        if not is_row:
+            table.end_sentence()
+        elif len(columns) == table.width:
+            table.add(columns, number)
+        else:
+            many = widths.total() - widths[table.width]
+            more = f" (lines of another width: {many})" if many > 1 else ""
+            raise CorpusError(
+                f"{_place(path, number)}: {len(columns)} columns, but most lines of the file have "
+                f"{table.width}{more}. A field with a {delimiter!r} in it has to be quoted."
+            )
     return table
+
+
+def _most_common(widths: Counter[int]) -> int:
+    return max(widths, key=lambda width: (widths[width], width), default=0)
 
 
 # --- JSON ---
@@ -294,30 +310,31 @@ def _parsed(text: str) -> dict | list | None:
 
 def _read_json(path: Path, numbered: list[tuple[int, str]]) -> Table:
     """Read sentences that are JSON objects, one a line or all in one list, with a list for each column."""
-    table = Table(path, whole_sentences=True)
     lines = [(number, text) for number, text in numbered if text.strip()]
     whole = _parsed("\n".join(text for _, text in lines))
+    unit = "object" if isinstance(whole, list) else "line"
     if isinstance(whole, list):
-        table.unit = "object"
         objects = list(enumerate(whole, start=1))
     else:
         objects = [(number, _object(path, number, text)) for number, text in lines]
     for number, found in objects:
         if not isinstance(found, dict):
-            raise CorpusError(f"{_place(path, number, table.unit)}: no object ({found!r:.40}). {AS_JSON}")
-    table.header, words = _parallel_lists([found for _, found in objects])
-    if objects and words is None:
+            raise CorpusError(f"{_place(path, number, unit)}: no object ({found!r:.40}). {AS_JSON}")
+    header = _parallel_lists([found for _, found in objects])
+    if objects and not header:
         raise CorpusError(
-            f"{_place(path, objects[0][0], table.unit)}: no list of words ({', '.join(objects[0][1])}). "
-            f"{AS_JSON} Positions of characters have to be turned into tags first."
+            f"{_place(path, objects[0][0], unit)}: no list of words ({', '.join(objects[0][1])}). {AS_JSON} "
+            "Positions of characters have to be turned into tags first."
         )
+    table = Table(path, len(header), unit, header)
+    table.whole_sentences = True
     for number, found in objects:
-        columns = [found.get(name) for name in table.header]
+        columns = [found.get(name) for name in header]
         lengths = [len(column) if isinstance(column, list) else None for column in columns]
         if None in lengths or len(set(lengths)) > 1:
-            said = ", ".join(f"{name}: {length}" for name, length in zip(table.header, lengths, strict=True))
+            said = ", ".join(f"{name}: {length}" for name, length in zip(header, lengths, strict=True))
             raise CorpusError(
-                f"{_place(path, number, table.unit)}: the lists are not equally long ({said}). Give each "
+                f"{_place(path, number, unit)}: the lists are not equally long ({said}). Give each "
                 "word one tag."
             )
         for fields in zip(*columns, strict=True):
@@ -333,20 +350,16 @@ def _object(path: Path, number: int, text: str) -> object:
         raise CorpusError(f"{_place(path, number)}: not JSON ({error}). {AS_JSON}") from None
 
 
-def _parallel_lists(objects: list[dict]) -> tuple[tuple[str, ...], str | None]:
-    """Return the names of the lists that are as long as the words in most objects, and that of the words."""
+def _parallel_lists(objects: list[dict]) -> tuple[str, ...]:
+    """Return the names of the lists that are as long as that of the words in most objects."""
     sizes: dict[str, list[int | None]] = {}
     for number, found in enumerate(objects):
         for name, value in found.items():
             if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
                 sizes.setdefault(name, [None] * len(objects))[number] = len(value)
-    words = next(
-        (name for name in sizes if plain(name) in (*WORD_NAMES, "sentence")), next(iter(sizes), None)
-    )
-    if words is None or not any(sizes[words]):
-        return (), None
-    same = {
-        name: sum(size == wanted for size, wanted in zip(size_of, sizes[words], strict=True))
-        for name, size_of in sizes.items()
-    }
-    return tuple(name for name in sizes if 2 * same[name] > len(objects)), words
+    named = (name for name in sizes if plain(name) in (*WORD_NAMES, "sentence"))
+    words = sizes.get(next(named, next(iter(sizes), "")), [])
+    if not any(words):
+        return ()
+    same = {name: sum(a == b for a, b in zip(size, words, strict=True)) for name, size in sizes.items()}
+    return tuple(name for name in sizes if 2 * same[name] > len(objects))
