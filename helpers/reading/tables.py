@@ -102,7 +102,7 @@ def read_table(path: Path) -> Table:
     Raises:
         CorpusError: the file holds no sentences, its rows are not equally wide, or its JSON or CSV is broken.
     """
-    numbered = list(decoded(path, raw_lines(path)))
+    numbered = _whole_lines(decoded(path, raw_lines(path)))
     # Blanks are a word where a tab or a blank separates them from a tag; a line of nothing else is empty.
     texts = [text for _, text in numbered if text.strip(" \t") and not text.startswith(("#", "-DOCSTART-"))]
     first = next((text.strip() for _, text in numbered if text.strip()), "")
@@ -117,6 +117,17 @@ def read_table(path: Path) -> Table:
     if not table.lines:
         raise CorpusError(f"{readable(path)}: the file holds no sentences. A line is a word and its tag.")
     return table
+
+
+def _whole_lines(numbered: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Put together what a very long line, such as a whole JSON file, was read in."""
+    lines = list(numbered)
+    if not lines or lines[-1][0] == len(lines):
+        return lines
+    parts: dict[int, list[str]] = {}
+    for number, text in lines:
+        parts.setdefault(number, []).append(text)
+    return [(number, "".join(texts)) for number, texts in parts.items()]
 
 
 def plain(name: str) -> str:
