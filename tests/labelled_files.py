@@ -8,11 +8,9 @@ DEV = "Bruno\tB-PER\nslept\tO\n"
 TEST = "Oslo\tB-LOC\nwoke\tO\n"
 
 
-def read(
-    folder: Path, train: str, dev: str | None = None, test: str | None = None, end: str = ".txt", **options
-):
+def read(folder: Path, train: str, dev: str | None = None, test: str | None = None, **options):
     """Train's sentences as (word, tag) pairs, and the notes; dev and test are train once more if left out."""
-    splits, notes = read_all(folder, train, dev, test, end, **options)
+    splits, notes = read_all(folder, train, dev, test, **options)
     return splits["train"], notes
 
 

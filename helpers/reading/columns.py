@@ -73,7 +73,16 @@ def choose(tables: Sequence[Table], wanted: dict[str, str], notes: list[str]) ->
     groups: dict[tuple, list[Table]] = {}
     for table in tables:
         groups.setdefault((table.width, table.header), []).append(table)
-    chosen = {key: _Group(group, wanted).choose(notes) for key, group in groups.items()}
+    found = [_Group(group, wanted) for group in groups.values()]
+    chosen = dict(zip(groups, [group.choose(notes) for group in found], strict=True))
+    chunks = [group for group in found if group.only_chunks]
+    if 0 < len(chunks) < len(found):
+        raise CorpusError(
+            f"{chunks[0].files}: the tags are chunks such as NP, while other files have tags of entities. "
+            "Give all files a column of entities."
+        )
+    if chunks:
+        notes.append("Warning: the tags look like chunks (NP, VP), not like entities.")
     return [chosen[table.width, table.header] for table in tables]
 
 
@@ -84,7 +93,7 @@ class _Group:
         self.tables = tables
         self.header = tables[0].header
         self.width = tables[0].width
-        self.warnings: list[str] = []
+        self.only_chunks = False
         self.files = ", ".join(dict.fromkeys(table.name for table in tables))
         self.wanted = {role: self._number(role, column) for role, column in wanted.items()}
         self.sentence_columns = self._sentence_columns()
@@ -136,7 +145,6 @@ class _Group:
                 f"{self.files}: of {self.width} columns, {self._name(word)} is read as words and "
                 f"{self._name(tag)} as tags{why}."
             )
-        notes += [f"Warning: {self.files}: {warning}" for warning in self.warnings]
         return Choice(word, tag, forms.get(tag, "B-PER"))
 
     def _name(self, number: int) -> str:
@@ -159,17 +167,18 @@ class _Group:
             reasons.append(f"{self._names(chunks)}: chunks such as noun phrases")
             left = {number: form for number, form in left.items() if number not in chunks}
         elif chunks:
-            self.warnings.append("the tags look like chunks (NP, VP), not like entities.")
+            self.only_chunks = True
         for number in list(left):
             if any(other < number and self.fields[other] == self.fields[number] for other in left):
                 del left[number]  # the same once more
         if len(left) == 1:
             return next(iter(left))
         mentions = {number: self._mentions(number, form) for number, form in left.items()}
+        rows = self.counts[0].total()
         outer = [
             number
             for number in left
-            if all(_nested(mentions[other], mentions[number]) for other in left if other != number)
+            if all(_nested(mentions[other], mentions[number], rows) for other in left if other != number)
         ]
         if len(outer) == 1:
             inner = [number for number in left if number != outer[0]]
@@ -310,8 +319,9 @@ def _numbered_starts(table: Table) -> list[int]:
     return table.starts
 
 
-def _nested(inner: set[tuple], outer: set[tuple]) -> bool:
-    """Say whether mentions are a nested level of others: of their types, inside them, and not the same."""
+def _nested(inner: set[tuple], outer: set[tuple], rows: int) -> bool:
+    """Say whether mentions are a nested level of others: inside them, and not the same."""
+    # Names lie inside phrases too. But phrases have types of their own, and leave out few words.
     if not inner:
         return True
     types = Counter(mention[-1] for mention in inner)
@@ -319,9 +329,8 @@ def _nested(inner: set[tuple], outer: set[tuple]) -> bool:
     covered = {(file, row) for file, start, end, _ in outer for row in range(start, end)}
     inside = sum(all((file, row) in covered for row in range(start, end)) for file, start, end, _ in inner)
     same_types = sum(count for type_, count in types.items() if type_ in known)
-    return (
-        2 * same_types > len(inner) and inside >= 0.9 * len(inner) and len(inner & outer) <= 0.1 * len(inner)
-    )
+    alike = 2 * same_types > len(inner) or 2 * len(covered) <= rows
+    return alike and inside >= 0.9 * len(inner) and len(inner & outer) <= 0.1 * len(inner)
 
 
 def _few(names: set[str]) -> str:

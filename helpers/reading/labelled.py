@@ -54,7 +54,6 @@ def _read(paths: dict[str, Path], wanted: dict[str, str], notes: list[str]) -> d
             if prefix != "O" and prefix not in places:
                 places[prefix] = tag, table.place(tags[split].index(tag))
     scheme = scheme_of(places)
-    _same_types(tables, readings)
 
     splits = {}
     for split, table in tables.items():
@@ -115,18 +114,3 @@ def _words(table: Table, column: int) -> list[str]:
             f"{table.lines[blank[0]]})."
         )
     return words
-
-
-def _same_types(tables: dict[str, Table], readings: dict[str, Reading]) -> None:
-    """Refuse files with other columns than train's if they share no type with it: it is another column."""
-    types = {
-        split: {type_ for _, type_ in reading.parsed.values()} - {""} for split, reading in readings.items()
-    }
-    for split, table in tables.items():
-        other = table.width != tables["train"].width
-        if other and types[split] and types["train"] and not types[split] & types["train"]:
-            raise CorpusError(
-                f"{table.name} has {table.width} columns, {tables['train'].name} {tables['train'].width}, "
-                f"and they share no type of entity ({', '.join(sorted(types[split]))} in {table.name}). Give "
-                "both the same columns."
-            )

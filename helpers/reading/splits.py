@@ -70,7 +70,7 @@ def _matches(split: str, present: list[Path]) -> list[Path]:
         lambda path: _stem(path) in EXACT[split] and Path(_unpacked(path)).suffix in SUFFIXES,
         lambda path: _stem(path) in NAMES[split],
         lambda path: _words(path) & NAMES[split],
-        lambda path: any(name in _unpacked(path) for name in EXACT[split]),
+        lambda path: not _says_a_split(path) and any(name in _unpacked(path) for name in EXACT[split]),
     ):
         if matches := [path for path in present if rule(path)]:
             return matches
@@ -87,6 +87,10 @@ def _stem(path: Path) -> str:
 
 def _words(path: Path) -> set[str]:
     return set(re.findall(r"[^\W\d_]+", _unpacked(path)))
+
+
+def _says_a_split(path: Path) -> bool:
+    return any(_words(path) & names for names in NAMES.values())
 
 
 def _pair(path: Path) -> str:

@@ -19,7 +19,8 @@ GERMEVAL = """#\thttps://example.org/a [2010-01-01]
 1\t1\tO\tO
 2\t2\tO\tO
 """
-FINER = "Real\tB-ORG\tO\nUlm\tI-ORG\tB-LOC\n.\tO\tO\n\nAnna\tB-PER\tO\nK\tI-PER\tO\n"
+FINER = "Real\tB-ORG\tO\nUlm\tI-ORG\tB-LOC\n.\tO\tO\n\nsees\tO\tO\nan\tO\tO\nAnna\tB-PER\tO\n"
+PHRASES = "The\tB-X\tO\nman\tI-X\tO\nsees\tB-Y\tO\nold\tB-X\tO\nUlm\tI-X\tB-LOC\n"
 CONLL = "Anna NNP I-NP I-PER\nK NNP I-NP I-PER\nsees VBZ I-VP O\nOslo NNP I-NP I-LOC\n"
 
 
@@ -30,8 +31,8 @@ def test_numbers_first_and_a_nested_level_last(tmp_path):
         [("1", "O"), ("2", "O")],
     ]
     assert notes == [
-        "train.txt, dev.txt, test.txt: of 4 columns, column 2 is read as words and column 3 as tags (column 4: 3 "
-        "entities nested in the 6 read; column 1: numbers)."
+        "train.txt, dev.txt, test.txt: of 4 columns, column 2 is read as words and column 3 as tags (column "
+        "4: 3 entities nested in the 6 read; column 1: numbers)."
     ]
 
 
@@ -52,6 +53,11 @@ def test_the_inner_level_may_come_first(tmp_path):
     assert sentences[0] == [("Real", "B-ORG"), ("Ulm", "I-ORG"), (".", "O")] and "column 3 as tags" in note
 
 
+def test_phrases_that_hold_names_need_a_decision(tmp_path):
+    with pytest.raises(CorpusError, match="column 2 .* and column 3 .* neither is nested in the other"):
+        read(tmp_path, PHRASES)
+
+
 def test_an_empty_nested_level(tmp_path):
     sentences, [note] = read(tmp_path, "Anna\tB-PER\tO\nsleeps\tO\tO\n")
     assert sentences == [[("Anna", "B-PER"), ("sleeps", "O")]] and "column 2 as tags" in note
@@ -66,10 +72,7 @@ def test_chunks_are_no_entities(tmp_path):
 def test_chunks_alone_are_read_with_a_warning(tmp_path):
     [sentence], notes = read(tmp_path, "Anna NNP B-NP\nsees VBZ B-VP\n")
     assert sentence == [("Anna", "B-NP"), ("sees", "B-VP")]
-    assert (
-        "Warning: train.txt, dev.txt, test.txt: the tags look like chunks (NP, VP), not like entities."
-        in notes
-    )
+    assert "Warning: the tags look like chunks (NP, VP), not like entities." in notes
 
 
 def test_gold_and_predicted_tags_need_a_decision(tmp_path):
@@ -130,9 +133,7 @@ def test_splits_with_other_columns(tmp_path):
     splits, notes = read_all(tmp_path, CONLL, DEV, TEST)
     assert splits["dev"] == [[("Bruno", "B-PER"), ("slept", "O")]]
     assert any(note.startswith("train.txt: of 4 columns") for note in notes)
-    with pytest.raises(
-        CorpusError, match="test.txt has 3 columns, train.txt 4, and they share no type of entity"
-    ):
+    with pytest.raises(CorpusError, match="test.txt: the tags are chunks such as NP, while other files have"):
         read(tmp_path, CONLL, DEV, "Anna NNP I-NP\nsees VBZ I-VP\n")
 
 

@@ -29,7 +29,7 @@ def rows(sentences):
         "Anna\tB-PER\n\tI-PER\nKim\tI-PER\n",
         "Anna B-PER\n I-PER\nKim I-PER\n",
         "Anna B-PER\n\t I-PER\nKim I-PER\n",
-        "Anna\tN\tB-PER\n \tPUNCT\tI-PERSON\nKim\tN\tI-PER\n".replace("PERSON", "PER"),
+        "Anna\tN\tB-PER\n \tPUNCT\tI-PER\nKim\tN\tI-PER\n",
         "Anna N B-PER\n  PUNCT I-PER\nKim N I-PER\n",
     ],
 )
@@ -52,16 +52,16 @@ def test_a_line_of_blanks_still_ends_a_sentence(tmp_path):
     [
         (
             "Anna NNP I-NP I-PER\n1997CD I-NP O\nsees VBZ I-VP O\n",
-            ":2: 3 columns ('1997CD I-NP O'), but 2 lines of",
+            ":2: 3 columns ('1997CD I-NP O'), but 2 lines",
         ),
         (
             "Anna\tN\tB-PER\nsees\tO\nit\tP\tO\n",
-            ":2: 2 columns ('sees\\tO'), but 2 lines of the file have 3. Fill in",
+            ":2: 2 columns ('sees\\tO'), but 2 lines of the file have 3.",
         ),
-        ("Anna B-PER\nsees now O\nit O\nso it O\n", ":2: 3 columns ('sees now O'), but 2 lines"),
+        ("Anna B-PER\nsees now O\nit O\n", ":2: 3 columns ('sees now O'), but 2 lines"),
         (
             "Anna B-PER\nsees\nit O\n",
-            ":2: one column ('sees'), but 2 lines of the file have 2. A line is a word and",
+            ":2: one column ('sees'), but 2 lines of the file have 2. A line is",
         ),
         ("Anna\nsees\n", ":1: one column ('Anna'). A line is a word and its tag"),
         ("Anna,B-PER\nsees,it,O\nit,O\n\nx,O\n", ":2: 3 columns, but most lines of the file have 2."),
@@ -123,7 +123,7 @@ def test_quotes_that_are_words_stay(tmp_path):
     assert [word for word, _ in sentence] == ['"', "Anna", '"', '""', '"so"'] and not notes
 
 
-WORD = st.text(st.sampled_from("ab\"',; é"), min_size=1, max_size=4).map(str.strip).filter(None)
+WORD = st.text(st.sampled_from("ab\"',; é"), min_size=1, max_size=4).map(str.strip).filter(bool)
 
 
 @given(words=st.lists(WORD, min_size=1, max_size=6), separator=st.sampled_from(["\t", ","]))
