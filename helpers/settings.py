@@ -212,9 +212,7 @@ def choose(
     if corpus == "world" and text:
         raise ValueError("the built-in world brings its own text: leave TEXT out, or give a CORPUS folder")
     if corpus == "world" and columns:
-        raise ValueError(
-            "the built-in world has no columns to choose: leave COLUMNS out, or give a CORPUS folder"
-        )
+        raise ValueError("the built-in world has no columns: leave COLUMNS out, or give a CORPUS folder")
     if not 0 <= seed <= MOST_SEED:
         raise ValueError(f"SEED is {seed}; choose a whole number from 0 to {MOST_SEED:,}")
     if out is None:
