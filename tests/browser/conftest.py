@@ -111,7 +111,7 @@ def lab(project, tmp_path_factory):
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
     environment = {
-        name: value for name, value in os.environ.items() if name not in ("OUT", "CORPUS", "TEXT", "SEED")
+        name: value for name, value in os.environ.items() if name not in ("OUT", "CORPUS", "TEXT", "SEED", "COLUMNS")
     }
     environment |= {"SCALE": "smoke", "JUPYTER_TOKEN": token, "IPYTHONDIR": str(own / "ipython")}
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):  # the reader's own settings play no part
