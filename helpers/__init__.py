@@ -35,7 +35,11 @@ The experiment
                            < blocks masking model running settings verdicts
 Wing: reading other people's files
     reading/files          from bytes to lines
-    reading/labelled       splits, columns, schemes of tags  < reading
+    reading/splits         which file is which split  < reading
+    reading/tables         from lines to rows: columns, CSV, JSON  < reading
+    reading/schemes        how tags are spelt, and what they are in IOB2  < reading
+    reading/columns        which column holds the words and which the tags  < reading
+    reading/labelled       the labelled sentences of all splits  < reading
     reading/text           unlabelled text, up to a number of words  < reading
 Wing: running the experiment
     running/artifacts      what is made once: looked up under a key, built if missing  < settings
@@ -43,7 +47,7 @@ Wing: running the experiment
     running/resume         budgets as branches of one training that can be stopped
                            < masking model pretraining running settings tokenization
     running/replicate      what all arms of a seed share
-                           < corpora masking model running settings tokenization world
+                           < corpora masking model reading running settings tokenization world
     running/arm            one arm of one replicate: its keys, its making, its counts
                            < boundary finetuning model pretraining running scoring settings tokenization world
     running/plan           how many replicates fit, and in which precision

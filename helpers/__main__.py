@@ -117,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--text", nargs="+", metavar="FILE", help="unlabelled text for a folder: plain, .gz, .xz"
     )
+    what.add_argument(
+        "--columns", metavar="word=2,tag=3", help="which columns of a folder's files hold words and tags"
+    )
     what.add_argument("--out", metavar="FOLDER", help="where results go (default: data/runs/SCALE)")
     what.add_argument("--seed", metavar="S", help="of the first replicate (default: 0); the next ones follow")
     size = argparse.ArgumentParser(add_help=False)
@@ -203,7 +206,9 @@ def _folder(text: str) -> Path:
 
 def _settings(options: argparse.Namespace) -> Settings:
     """Return the settings of this run; an option takes precedence over an environment variable."""
-    given = {name: getattr(options, name, None) for name in ("scale", "corpus", "text", "out", "seed")}
+    given = {
+        name: getattr(options, name, None) for name in ("scale", "corpus", "text", "columns", "out", "seed")
+    }
     for name, value in given.items():  # as from a variable of the shell that is not set
         if value is not None and not all(value if name == "text" else [value]):
             raise InputError(f"--{name} is empty: give a value, or leave it out")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from helpers import world as invented
 from helpers.reading.files import CorpusError, readable
-from helpers.reading.labelled import SPLITS, Sentence, find_splits, hold_out, read_labelled
+from helpers.reading.labelled import Sentence, read_labelled
+from helpers.reading.splits import SPLITS, find_splits, hold_out
 from helpers.reading.text import read_text, text_files
 from helpers.settings import WorldSettings
 
@@ -38,14 +39,16 @@ def load(
     *,
     world: WorldSettings | None = None,
     words: int | None = 10_000_000,
+    columns: str = "",
 ) -> Corpus:
     """Load the built-in world, or the labelled files in a folder together with unlabelled text.
 
     A folder holds train, test and perhaps dev (or valid, validation) files, named like `train.txt`,
-    `dev.conll`, `test.bio` or `valid.tsv`; failing that, one file with the split in its name, like
-    `emerging.test.annotated`. Columns are split by a tab or blanks, the word first and the tag last; an empty
-    line ends a sentence. IO, IOB1, IOB2, BIOES and BILOU tags become IOB2. Without a dev file, every tenth
-    training sentence is held out.
+    `dev.conll`, `test.bio` or `valid.tsv`; failing that, files with the split in their names, like
+    `emerging.test.annotated`, or `eng.testa` and `eng.testb`. A row is a word; an empty line ends a sentence.
+    Columns are split by tabs, blanks or commas, or sentences are JSON objects. Which columns hold words and
+    tags is found by looking at all of them. IO, IOB1, IOB2, BIOES, BILOU, BMES and BMEWO tags become IOB2.
+    Without a dev file, every tenth training sentence is held out.
 
     Args:
         corpus: "world" or a folder.
@@ -53,6 +56,8 @@ def load(
         world: what world to invent; the default settings if left out.
         words: stop reading unlabelled text after the line that reaches this many words, so that memory
             stays bounded; None reads all of it.
+        columns: which columns of a folder's files hold words and tags, like "word=2,tag=3" or, where they
+            have a header, "word=Token,tag=NER"; what is left out is found by looking.
 
     Returns:
         Text and splits; dev and test sentences are left out of the text.
@@ -61,6 +66,8 @@ def load(
         CorpusError: the input cannot be used, for whatever reason; nothing else has happened by then.
     """
     paths_of_text = text_files(corpus, text)
+    if str(corpus) == "world" and columns:
+        raise CorpusError("The built-in world has no columns to choose: leave out columns, or give a folder.")
     if str(corpus) == "world":
         settings = world or WorldSettings()
         generated = invented.generate(settings)
@@ -69,15 +76,15 @@ def load(
         return _valid_corpus("world", generated.text, labelled, names, {"settings": repr(settings)}, [])
 
     notes: list[str] = []
-    paths = find_splits(Path(corpus))
-    labelled = {split: read_labelled(path, notes) for split, path in paths.items()}
+    paths = find_splits(Path(corpus), notes)
+    labelled = read_labelled(paths, columns, notes)
     names = {split: readable(path.name) for split, path in paths.items()}
     if "dev" not in labelled:
         labelled["train"], labelled["dev"] = hold_out(labelled["train"], paths["train"], notes)
         names["dev"] = names["train"]
     lines = read_text(paths_of_text, words, notes)
     if not paths_of_text:
-        lines = [" ".join(sentence) for sentence, _ in labelled["train"]]
+        lines = [" ".join(word for word in sentence if word != " ") for sentence, _ in labelled["train"]]
         notes.append(f"No unlabelled text was given: the words of {names['train']} serve for pre-training.")
     origin = {"files": names, "text": [readable(path.name) for path in paths_of_text] or [names["train"]]}
     name = readable(Path(corpus).resolve().name)
@@ -100,7 +107,7 @@ def files(corpus: str | Path, text: str | Path | Sequence[str | Path] | None = (
     paths_of_text = text_files(corpus, text)
     if str(corpus) == "world":
         return [invented.FOLDER / name for name in invented.FILES]
-    return [*find_splits(Path(corpus)).values(), *paths_of_text]
+    return [*find_splits(Path(corpus), []).values(), *paths_of_text]
 
 
 def _valid_corpus(

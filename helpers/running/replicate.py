@@ -12,8 +12,12 @@ from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
 
 from helpers import corpora, model, tokenization, world
 from helpers.masking import Vocabulary
+from helpers.reading.labelled import missing_empty_lines
 from helpers.running import artifacts
 from helpers.settings import ModelSettings, Settings
+
+# What decides how a corpus of files is read.
+READING = ("files", "text", "splits", "tables", "columns", "schemes", "labelled")
 
 
 @dataclass(frozen=True)
@@ -109,14 +113,14 @@ def load(settings: Settings, number: int = 0) -> Replicate:
     if settings.corpus == "world":
         corpus = corpora.load("world", world=replace(scale.world, seed=seed))
     else:
-        corpus = _corpus_of_files(
-            settings.corpus, settings.text, scale.words, corpus_key(settings, seed)["files"]
-        )
+        files = corpus_key(settings, seed)["files"]
+        corpus = _corpus_of_files(settings.corpus, settings.text, settings.columns, scale.words, files)
     if len(corpus.splits["train"]) < scale.core_sentences:
         smaller = "" if scale.name == "smoke" else ", or choose --scale smoke"
+        too_long = missing_empty_lines(corpus.splits["train"])
         raise corpora.CorpusError(
             f"{settings.corpus} has {len(corpus.splits['train'])} labelled training sentences, but scale "
-            f"{scale.name} needs {scale.core_sentences}: give more{smaller}"
+            f"{scale.name} needs {scale.core_sentences}: {too_long or 'give more' + smaller}"
         )
 
     def make(folder: Path) -> None:
@@ -164,9 +168,11 @@ def mention_ids(settings: Settings, number: int = 0) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1)
-def _corpus_of_files(corpus: str, text: tuple[str, ...], words: int, files: str) -> corpora.Corpus:
+def _corpus_of_files(
+    corpus: str, text: tuple[str, ...], columns: str, words: int, files: str
+) -> corpora.Corpus:
     """Read the reader's corpus, once for all replicates; `files` changes when they do."""
-    return corpora.load(corpus, text or None, words=words)
+    return corpora.load(corpus, text or None, words=words, columns=columns)
 
 
 # --- keys: what decides the text and the labels, and nothing else ---
@@ -195,7 +201,9 @@ def corpus_key(settings: Settings, seed: int) -> dict:
     if settings.corpus == "world":
         code = artifacts.source_hash("world", "corpora")
         return {"world": replace(settings.scale.world, seed=seed), "files": files, "code": code}
-    return {"words": settings.scale.words, "files": files, "code": artifacts.source_hash("corpora")}
+    code = artifacts.source_hash("corpora", *(f"reading/{name}" for name in READING))
+    chosen = {"columns": settings.columns} if settings.columns else {}
+    return {"words": settings.scale.words, "files": files, "code": code, **chosen}
 
 
 def rows_key(settings: Settings, seed: int) -> dict:
