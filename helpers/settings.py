@@ -156,7 +156,7 @@ class Settings:
             "TEXT": json.dumps([str(Path(file).resolve()) for file in self.text]) if self.text else "",
             "OUT": str(self.out),
             "SEED": str(self.scale.first_seed),
-            "COLUMNS": self.columns,
+            "TAG_COLUMNS": self.columns,
         }
 
 
@@ -212,7 +212,7 @@ def choose(
     if corpus == "world" and text:
         raise ValueError("the built-in world brings its own text: leave TEXT out, or give a CORPUS folder")
     if corpus == "world" and columns:
-        raise ValueError("the built-in world has no columns: leave COLUMNS out, or give a CORPUS folder")
+        raise ValueError("the built-in world has no columns: leave TAG_COLUMNS out, or give a CORPUS folder")
     if not 0 <= seed <= MOST_SEED:
         raise ValueError(f"SEED is {seed}; choose a whole number from 0 to {MOST_SEED:,}")
     if out is None:
@@ -232,8 +232,8 @@ def from_environment(
 ) -> Settings:
     """Choose settings by the variables of the environment; by default `laptop` on the world.
 
-    They are SCALE, CORPUS, TEXT, OUT, SEED and COLUMNS. TEXT holds several files as PATH does, or as a JSON
-    list, which file names with any character fit into.
+    They are SCALE, CORPUS, TEXT, OUT, SEED and TAG_COLUMNS. TEXT holds several files as PATH does, or as a
+    JSON list, which file names with any character fit into.
 
     Args:
         scale: in place of the variable, like the others; as for `choose`.
@@ -241,7 +241,7 @@ def from_environment(
         text: in place of TEXT.
         out: in place of OUT.
         seed: in place of SEED.
-        columns: in place of COLUMNS.
+        columns: in place of TAG_COLUMNS (COLUMNS is the width of a terminal).
 
     Returns:
         The settings.
@@ -258,7 +258,7 @@ def from_environment(
         tuple(text or _files(os.environ.get("TEXT", ""))),
         out or os.environ.get("OUT") or None,
         int(seed),
-        columns or os.environ.get("COLUMNS") or "",
+        columns or os.environ.get("TAG_COLUMNS") or "",
     )
 
 

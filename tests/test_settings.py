@@ -13,7 +13,7 @@ import pytest
 
 from helpers.settings import ROOT, SCALES, choose, from_environment, processors, versions
 
-VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT", "SEED", "COLUMNS")
+VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT", "SEED", "TAG_COLUMNS")
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def test_the_environment_chooses(monkeypatch, tmp_path):
     monkeypatch.setenv("CORPUS", str(tmp_path / "conll"))
     monkeypatch.setenv("TEXT", os.pathsep.join(["a.txt", "b.txt", ""]))
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
-    monkeypatch.setenv("COLUMNS", "word=2,tag=3")
+    monkeypatch.setenv("TAG_COLUMNS", "word=2,tag=3")
     settings = from_environment()
     assert settings.columns == "word=2,tag=3"
     assert settings.scale is SCALES["smoke"]
@@ -167,7 +167,7 @@ def test_versions_are_those_installed():
 
 
 def test_the_world_has_no_columns():
-    with pytest.raises(ValueError, match="the built-in world has no columns: leave COLUMNS out"):
+    with pytest.raises(ValueError, match="the built-in world has no columns: leave TAG_COLUMNS out"):
         choose("smoke", columns="word=2,tag=3")
 
 
