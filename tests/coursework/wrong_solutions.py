@@ -2228,7 +2228,7 @@ handed_in(
         1: "0 words are hidden",
         2: "lengths start at 1",
         3: "wrong form",
-        4: "wrong form",
+        4: "first span",
         5: "another seed",
     },
     """
