@@ -2310,7 +2310,7 @@ handed_in(
     "normal lengths, drawn until positive",
     SPANS,
     "a normal number with mean and deviation 1 / p; below 1 it is drawn again",
-    {2: "rounded normal"},
+    {2: "rounded normal|equally often"},
     """
 def geometric_spans(words, budget, p, longest, rng):
     spans, hidden = [], set()
