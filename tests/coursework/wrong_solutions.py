@@ -2585,7 +2585,7 @@ handed_in(
     "tags compared",
     LABELS,
     "a piece with the tag of the piece before is taken for the same word",
-    {3: "compare numbers, not tags"},
+    {3: "compare numbers, not tags", 4: "side by side became one"},
     """
 def align_labels(word_tags, word_ids, names, label_all=False):
     labels = []
