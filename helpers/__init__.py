@@ -67,6 +67,7 @@ Wing: assigning it
     coursework/exercises   the graded exercises, and handing them out  < publishing settings
     coursework/collecting  what students hand in  < coursework
     coursework/worker      the process that a student's code runs in
+    coursework/syscalls    the system calls that such a process may not make
     coursework/sandbox     that process behind walls, within limits  < coursework
     coursework/grading     points, tables and feedback  < coursework
 The door
