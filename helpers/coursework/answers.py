@@ -285,6 +285,14 @@ def take_along(exercise: Exercise, answer: str, cells: Sequence[str], place: int
     Returns:
         Their source, and the names that could not be found, or lead to `helpers`.
     """
+    def needs(code: str) -> set[str]:
+        given = imports(exercise.notebook, code, with_helpers=False)
+        return names_used(code) - bound(code) - bound(given)
+
+    cell = parts(exercise.name, answer)
+    wanted = sorted(needs(cell.graded) - bound(cell.rest))
+    if not wanted:
+        return "", set()
     trees = [parsed(as_python(source)) or ast.Module([], []) for source in cells]
     found: dict[str, list[tuple[int, int]]] = {}
     for number, tree in enumerate(trees):
@@ -292,10 +300,6 @@ def take_along(exercise: Exercise, answer: str, cells: Sequence[str], place: int
             if isinstance(statement, Definition | ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign):
                 for name in _bound(statement):
                     found.setdefault(name, []).append((number, line))
-
-    def needs(code: str) -> set[str]:
-        given = imports(exercise.notebook, code, with_helpers=False)
-        return names_used(code) - bound(code) - bound(given)
 
     def resolve(name: str, taken: set[tuple[int, int]]) -> set[tuple[int, int]] | None:
         """Return `taken` with all that a name needs; None if a part of that cannot be taken along."""
@@ -317,9 +321,8 @@ def take_along(exercise: Exercise, answer: str, cells: Sequence[str], place: int
             taken = further
         return taken
 
-    cell = parts(exercise.name, answer)
     taken, missing = set(), set()
-    for name in sorted(needs(cell.graded)):
+    for name in wanted:
         further = resolve(name, taken)
         if further is None:
             missing.add(name)

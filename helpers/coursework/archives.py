@@ -33,13 +33,8 @@ KINDS = (  # by their first bytes, because endings get lost or changed on the wa
     (b"7z\xbc\xaf", ".7z"),
     (b"Rar!", ".rar"),
 )
-OPENED: dict[str, Callable] = {
-    ".tar.gz": gzip.open,
-    ".tgz": gzip.open,
-    ".tar.bz2": bz2.open,
-    ".tbz2": bz2.open,
-}
-OPENED |= {".tar.xz": lzma.open, ".txz": lzma.open}
+OPENED: dict[str, Callable] = {".tar.gz": gzip.open, ".tgz": gzip.open}
+OPENED |= {".tar.bz2": bz2.open, ".tbz2": bz2.open, ".tar.xz": lzma.open, ".txz": lzma.open}
 
 Report = Callable[[str, str, str], None]  # where, the problem, the remedy
 

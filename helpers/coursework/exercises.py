@@ -130,10 +130,7 @@ def imports(notebook_name: str, code: str, with_helpers: bool) -> str:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""  # running the code reports the error
     lines = []
-    cells = [cell for cell in complete_notebooks()[notebook_name].cells if cell.cell_type == "code"]
-    for node in (node for cell in cells for node in ast.parse(cell.source).body):
-        if not isinstance(node, ast.Import | ast.ImportFrom):
-            continue
+    for node in _import_statements(notebook_name):
         used = [alias for alias in node.names if (alias.asname or alias.name) in names]
         module = (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
         if module.partition(".")[0] == "helpers" and not with_helpers:
@@ -143,6 +140,13 @@ def imports(notebook_name: str, code: str, with_helpers: bool) -> str:
         elif used:
             lines.append(ast.unparse(ast.Import(used)))
     return "\n".join(dict.fromkeys(lines))
+
+
+@cache
+def _import_statements(notebook_name: str) -> list[ast.Import | ast.ImportFrom]:
+    cells = [cell for cell in complete_notebooks()[notebook_name].cells if cell.cell_type == "code"]
+    nodes = [node for cell in cells for node in ast.parse(cell.source).body]
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 # --- handing out ---

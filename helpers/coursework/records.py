@@ -243,7 +243,7 @@ def add_students(folder: Path, roster: Sequence[dict[str, str]]) -> dict[str, in
             if name.lower() == other.lower() or (number is not None and number == number_in(other)):
                 raise CourseworkError(
                     f"{name!r} is new, and the earlier hand-out has {other!r}: if they are one student, "
-                    f"write {other!r} into the list (a spreadsheet keeps it if the column is formatted as text); "
+                    f"write {other!r} into the list (in a spreadsheet, format the column as text); "
                     "if they are two, list both"
                 )
     # A hundred apart, because a run uses as many seeds in a row as it has replicates.

@@ -212,9 +212,7 @@ def write(
             others = [row for row in own if row is not same and is_typed(row)]
             if others:
                 lines = ", ".join(str(row.line) for row in others)
-                say(
-                    f"{path}:{lines}: {printable(student)}: points for another answer are kept but do not count"
-                )
+                say(f"{path}:{lines}: {printable(student)}: points for another answer are kept, uncounted")
             older = [row.values for row in others]
             if same is None and answer is None and older:
                 written += older
