@@ -285,6 +285,7 @@ def take_along(exercise: Exercise, answer: str, cells: Sequence[str], place: int
     Returns:
         Their source, and the names that could not be found, or lead to `helpers`.
     """
+
     def needs(code: str) -> set[str]:
         given = imports(exercise.notebook, code, with_helpers=False)
         return names_used(code) - bound(code) - bound(given)

@@ -490,7 +490,10 @@ def _candidates(cells: list[dict], exercise: Exercise, notes: list[str]) -> list
             and (cell["cell_type"] == "code" or _cell_id(cell) not in original)
         ]
         places = sorted({*own, *(place for place in free if cells[place]["cell_type"] == "code")}) or free
-        sources = [(_code(cells, place), place) for place in places]
+        code = {place: _code(cells, place) for place in places}
+        if any(was_split for _, was_split in code.values()):
+            notes.append("was split")
+        sources = [(source, place) for place, (source, _) in code.items()]
         # A cell that JupyterLab split has a piece without the function; it is taken along where it is used.
         sources = [one for one in sources if answers.defines(one[0], exercise.name)] or sources
         turned = [cells[place]["cell_type"] for _, place in sources if cells[place]["cell_type"] != "code"]
@@ -521,17 +524,21 @@ def _with_new_cells(cells: list[dict], own: list[int], exercise: Exercise) -> li
     return places
 
 
-def _code(cells: list[dict], place: int) -> str:
-    """Return a cell's code: without Markdown's fences, and with the piece below it if it was split inside."""
-    source = cells[place]["source"]
+def _code(cells: list[dict], place: int) -> tuple[str, bool]:
+    """Return a cell's code without Markdown's fences, with the pieces below it if it was split inside.
+
+    Returns:
+        The code, and whether it was split.
+    """
+    source, pieces = cells[place]["source"], []
     if cells[place]["cell_type"] != "code":
         source = re.sub(r"^\s*```.*\n|\n```\s*$", "", source)
     for cell in cells[place + 1 :]:
         first = next((line for line in cell["source"].split("\n") if line.strip()), "")
         if cell["cell_type"] != "code" or not first.startswith((" ", "\t")):
             break
-        source += "\n" + cell["source"]
-    return source
+        pieces.append(cell["source"])
+    return "\n".join([source, *pieces]), bool(pieces)
 
 
 def _read_as_jupyter(

@@ -20,7 +20,7 @@ AROUND = {
     "a question mark": f"{RIGHT}\nalign_labels?",
     "what Jupyter gives": f"{RIGHT}\ndisplay(1)\nget_ipython().run_line_magic('pylab', '')",
     "a magic inside the function": f"{FIRST}\n    %config InlineBackend\n{BODY}",
-    "a constant by %time": f'%time ALL = -100\n{RIGHT.replace("-100", "ALL")}',
+    "a constant by %time": f"%time ALL = -100\n{RIGHT.replace('-100', 'ALL')}",
     "top-level await": f"import asyncio\n{RIGHT}\nawait asyncio.sleep(0)",
     "U+2028 in a string": f'{FIRST}\n    "one\u2028two\x0cthree\x85"\n{BODY}',
     "line ends of Windows": RIGHT.replace("\n", "\r\n"),
@@ -50,7 +50,10 @@ def test_what_stands_around_a_right_function_costs_no_points(answer):
     [
         (f"1 / 0\n{RIGHT}", "ZeroDivisionError in line 1 of the cell"),
         (f"%%time\n\n{FIRST}\n    return 1 / 0", "ZeroDivisionError in line 4 of the cell"),
-        (f"x = '''\n'''; align_labels(1)\n{FIRST}\n    return 1 / 0", "ZeroDivisionError in line 4 of the cell"),
+        (
+            f"x = '''\n'''; align_labels(1)\n{FIRST}\n    return 1 / 0",
+            "ZeroDivisionError in line 4 of the cell",
+        ),
         (f"from helpers import scoring\n{FIRST}\n    return scoring", "graded functions cannot use helpers"),
         (f"{FIRST}\n    return (", "SyntaxError"),
         ("%%bash\nls", "NameError in line 2"),
@@ -84,7 +87,12 @@ def taken(answer, *cells, place=1):
 
 def test_what_other_cells_define_is_taken_along_with_all_that_it_needs():
     answer = f"{FIRST}\n    return helper(word_tags)"
-    cells = "BASE = 2", "import numpy as np\nBASE = 5", "", "def helper(x):\n    return np.log(BASE + scale(x))"
+    cells = (
+        "BASE = 2",
+        "import numpy as np\nBASE = 5",
+        "",
+        "def helper(x):\n    return np.log(BASE + scale(x))",
+    )
     more = "def scale(x): return helper if x else BASE", "print(BASE)"
     code, missing = taken(answer, *cells, *more, place=2)
     assert missing == set() and "BASE = 5" in code and "BASE = 2" not in code and "print" not in code

@@ -74,7 +74,11 @@ def test_archives_are_read_by_their_content_and_in_one_another(name, content, tm
 @pytest.mark.parametrize(
     ("name", "content", "report"),
     [
-        ("ada.7z", b"7z\xbc\xaf\x27\x1c", "ada.7z: is a .7z file, which is not read: unpack it into a folder"),
+        (
+            "ada.7z",
+            b"7z\xbc\xaf\x27\x1c",
+            "ada.7z: is a .7z file, which is not read: unpack it into a folder",
+        ),
         ("ada.zip", b"Rar!\x1a\x07", "ada.zip: is a .rar file, which is not read"),
         ("ada.rar", b"?", "ada.rar: is a .rar file"),
         ("ada.zip", b"", "ada.zip: cannot be unpacked (BadZipFile"),
@@ -84,7 +88,11 @@ def test_archives_are_read_by_their_content_and_in_one_another(name, content, tm
         ("ada.gz", gzip.compress(NOTEBOOK), "ada.gz: cannot be unpacked"),
         ("ada.tar.bz2", bz2.compress(b"x")[:-3], "ada.tar.bz2: cannot be unpacked"),
         ("ada.docx", b"plain", "ada.docx: is neither a notebook nor an archive"),
-        ("ada.zip", zipped({"1.zip": zipped({"2.zip": zipped({"3.zip": zipped(FILES)})})}), "too many archives"),
+        (
+            "ada.zip",
+            zipped({"1.zip": zipped({"2.zip": zipped({"3.zip": zipped(FILES)})})}),
+            "too many archives",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named_with_a_remedy(name, content, report, tmp_path):
@@ -153,7 +161,9 @@ def test_a_notebook_that_is_too_large_costs_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MAX_NOTEBOOK_BYTES", 1 << 20)
     (tmp_path / "ada.zip").write_bytes(zipped({"1.ipynb": ZEROS, "2.ipynb": NOTEBOOK}))
     found, (report,) = read(tmp_path / "ada.zip")
-    assert found == {"ada.zip/2.ipynb": NOTEBOOK} and "1.ipynb: has more than 1 MB: ask for it without" in report
+    assert (
+        found == {"ada.zip/2.ipynb": NOTEBOOK} and "1.ipynb: has more than 1 MB: ask for it without" in report
+    )
 
 
 def test_links_in_archives_are_named(tmp_path):
@@ -161,7 +171,10 @@ def test_links_in_archives_are_named(tmp_path):
         entry = tarfile.TarInfo("1.ipynb")
         entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(entry)
-    assert read(tmp_path / "ada.tar") == ({}, ["ada.tar/1.ipynb: is a link or not an ordinary file: ask for the file itself"])
+    assert read(tmp_path / "ada.tar") == (
+        {},
+        ["ada.tar/1.ipynb: is a link or not an ordinary file: ask for the file itself"],
+    )
 
 
 def test_files_that_cannot_be_opened_are_named(tmp_path, monkeypatch):
