@@ -181,14 +181,14 @@ def release(
             "publish the project, then run python -m helpers address --repository https://github.com/YOU/NAME"
         )
     commit = "" if colab.is_placeholder() else _commit()
-    if roster is None and (folder / records.FILE).exists():
-        seeds = records.read(folder)["seeds"]
-        roster = [{"student": name} for name in seeds]
+    recorded = records.read(folder)["seeds"] if (folder / records.FILE).exists() else {}
+    if roster is None:
+        roster = [{"student": name} for name in recorded]
     (folder / "handout").mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as work:
         sources = _generate(Path(work))
         # Before the copies: if this stops half-way, no copy has a seed that is not recorded.
-        seeds = records.add_students(folder, roster or [])
+        seeds = records.add_students(folder, roster)
         copies: dict[str, int | None] = {**seeds} or {ASSIGNMENT: None}
         return [
             _pack(sources, folder / "handout" / f"{name}.zip", seed, commit) for name, seed in copies.items()

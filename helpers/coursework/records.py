@@ -38,10 +38,9 @@ def write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # a full disk is noticed here, before the old file is gone
+        part.write_bytes(content)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())  # a full disk is noticed here at the latest, with the old file in place
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
