@@ -104,7 +104,7 @@ def test_what_cannot_be_taken_along_is_named():
     code, missing = taken(f"{FIRST}\n    return mine, masking, nowhere", *cells)
     assert (code, missing) == ("", {"mine", "masking", "nowhere"})
     assert taken(RIGHT, *cells) == ("", set())
-    local = f"{FIRST}\n    mine = [masking for masking in names]\n    global kept\n    kept = mine\n    return kept"
+    local = f"{FIRST}\n    mine = [masking for masking in names]\n    global kept\n    kept = mine, kept"
     assert taken(local, *cells) == ("", set()), "names of the function's own are not looked for"
 
 
