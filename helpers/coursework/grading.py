@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 from tqdm import tqdm
@@ -110,13 +111,13 @@ def _grade_code(
     submissions: Sequence[Submission], folder: Path, isolation: list[str], limits: Limits, jobs: int
 ) -> list[dict[str, Outcome]]:
     """Grade the functions of all submissions, or read from `folder` how they were graded before."""
-    keys = [_key(submission, isolation, limits) for submission in submissions]
+    keys = [_key_or_none(submission, isolation, limits) for submission in submissions]
     caches = [folder / f"{file_name(submission.student)}.json" for submission in submissions]
-    outcomes = [_read_cache(cache, key) for cache, key in zip(caches, keys, strict=True)]
+    outcomes = [_read_cache(cache, key) if key else None for cache, key in zip(caches, keys, strict=True)]
     waiting = [place for place, found in enumerate(outcomes) if found is None]
     if waiting:
         _import_once()
-        _grade_reference(isolation, limits, jobs)
+        _grade_reference(tuple(isolation), limits, jobs)
     tasks = [(exercise, submissions[place]) for place in waiting for exercise in _code_exercises()]
     places = [place for place in waiting for _ in _code_exercises()]
     parts: dict[int, list[dict[str, Outcome]]] = {place: [] for place in waiting}
@@ -130,19 +131,22 @@ def _grade_code(
         parts[place].append(result)
         if len(parts[place]) == len(_code_exercises()):
             whole = {name: part for found in parts[place] for name, part in found.items()}
-            outcomes[place] = whole
-            _write_cache(caches[place], keys[place], whole)
+            outcomes[place], key = whole, keys[place]
+            if key:
+                _write_cache(caches[place], key, whole)
             bar.update()
     bar.close()
     return [found or {} for found in outcomes]
 
 
-def _grade_reference(isolation: list[str], limits: Limits, jobs: int) -> None:
+@cache  # once in a process
+def _grade_reference(isolation: tuple[str, ...], limits: Limits, jobs: int) -> None:
     """Grade the reference solutions, so that a class does not get 0 because something is wrong here."""
     reference = Submission(
         REFERENCE, 0, {}, {exercise.name: exercise.source for exercise in _code_exercises()}
     )
-    for _, result in _side_by_side([(one, reference) for one in _code_exercises()], isolation, limits, jobs):
+    tasks = [(exercise, reference) for exercise in _code_exercises()]
+    for _, result in _side_by_side(tasks, list(isolation), limits, jobs):
         if isinstance(result, Exception):
             raise CourseworkError(_no_fault_of_theirs(f"{type(result).__name__}: {result}")) from result
         for name, outcome in result.items():
@@ -188,6 +192,13 @@ def _side_by_side(
 
 def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+
+
+def _key_or_none(submission: Submission, isolation: list[str], limits: Limits) -> str | None:
+    try:
+        return _key(submission, isolation, limits)
+    except Exception:  # grading it will say what is wrong, and to whom
+        return None
 
 
 def _key(submission: Submission, isolation: list[str], limits: Limits) -> str:
