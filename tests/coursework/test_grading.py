@@ -302,6 +302,13 @@ def test_an_error_of_the_grader_costs_nobody_points(graded_again, tmp_path, monk
     assert not (tmp_path / "results" / "eve.json").exists(), "so that it is tried again"
 
 
+def test_a_submission_that_has_no_key_is_graded_and_not_kept(graded_again, tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "_key", lambda *_: 1 / 0)
+    (grade,) = grading.grade([solved()], tmp_path, False)
+    assert graded_again and grade.outcomes["token_masking_1"].earned == 0
+    assert not (tmp_path / "results").exists()
+
+
 DEEP = f"x = {'+'.join(['1'] * 1200)}"
 
 
