@@ -8,7 +8,7 @@
 # make bench      the speed of masking, beside other people's, on this machine
 # make bench-training   the speed of training, beside the Trainer's, and what each lever brings
 # make coursework   the students' notebooks, without solutions; ARGS="--students FILE.csv" for own seeds
-# make clean      removes .venv, .colab and everything that running the series made
+# make clean      removes .venv, .colab and everything that running the series made, but no seeds and no grades
 #
 # Options for `run`, `mutants`, `coursework` and the two `bench` go into ARGS:   make run ARGS="--minutes 30"
 # Another scale:                       SCALE=smoke make run
@@ -64,7 +64,12 @@ bench-training: $(FOR_TEST)
 	$(BIN)/python -m tests.benchmarks.training $(ARGS)
 
 clean:
-	rm -rf .venv .colab data/runs data/locks build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .colab data/locks build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@# Nobody can make the students' seeds and the points that somebody typed again.
+	@for run in data/runs/* data/runs/.[!.]*; do \
+	  if [ -n "$$(find "$$run" \( -name record.json -o -name written.csv \) -print -quit 2>/dev/null)" ]; \
+	  then echo "Kept: $$run, with students' seeds or points"; else rm -rf "$$run"; fi; done
+	@rmdir data/runs 2>/dev/null || true
 
 # One environment. Each file stands for a set of extras that is installed, and is made again when one of the
 # two files that name the versions changes. What `test` needs holds what `run` and `coursework` need.

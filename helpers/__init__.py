@@ -64,12 +64,17 @@ Wing: publishing it
     publishing/pages       executed notebooks as web pages  < publishing
     publishing/report      a run told in words, and report.html  < figures publishing settings
 Wing: assigning it
-    coursework/exercises   the graded exercises, and handing them out  < publishing settings
-    coursework/collecting  what students hand in  < coursework
+    coursework/archives    notebooks in folders and archives, within limits
+    coursework/records     students, their seeds, and files that people type into  < coursework
+    coursework/exercises   the graded exercises, and handing them out  < coursework publishing settings
     coursework/worker      the process that a student's code runs in
     coursework/syscalls    the system calls that such a process may not make
     coursework/sandbox     that process behind walls, within limits  < coursework
-    coursework/grading     points, tables and feedback  < coursework
+    coursework/answers     a student's cell, read as Jupyter reads it  < coursework
+    coursework/collecting  what students hand in  < coursework
+    coursework/written     answers in words, and the points for them  < coursework
+    coursework/grades      the table of grades, and the feedback  < coursework
+    coursework/grading     points, each in a process of its own  < coursework running settings
 The door
     __main__               python -m helpers …
                            < blocks coursework experiment figures publishing running scoring settings

@@ -184,6 +184,10 @@ def _add_coursework(parser: argparse.ArgumentParser) -> None:
     )
     last = steps.choices["grade"]
     last.add_argument("--no-isolation", action="store_true", help="run submissions with your own rights")
+    last.add_argument("--as-root", action="store_true", help="grade as root, in a machine you throw away")
+    last.add_argument(
+        "--jobs", type=_positive(int), metavar="N", help="side by side (default: all processors)"
+    )
     last.add_argument("--seconds", type=_positive(float), default=10.0, help="for each point (default: 10)")
     last.add_argument("--memory", type=_positive(int), default=2048, metavar="MB", help="default: 2048")
 
@@ -403,15 +407,20 @@ def address(options: argparse.Namespace) -> None:
 
 def release(options: argparse.Namespace) -> None:
     """Make the students' notebooks: a zip file for each student, or one for all."""
-    from helpers.coursework import exercises
+    from helpers.coursework import exercises, records
 
+    folder = options.release or exercises.FOLDER
     try:
-        roster = exercises.students(options.students) if options.students else None
-        folder = options.release or exercises.FOLDER
+        taken = (*records.OUR_COLUMNS, *(exercise.name for exercise in exercises.all_exercises()))
+        roster = records.students(options.students, taken) if options.students else None
         made = exercises.release(folder, roster, allow_placeholder=options.placeholder)
-    except exercises.CourseworkError as error:
+        kept = set(records.read(folder)["seeds"]) - {path.stem for path in made}
+    except records.CourseworkError as error:
         raise InputError(error) from error
     _print(f"{len(made)} to hand out: {made[0].parent}")
+    if kept:
+        names = ", ".join(sorted(kept)[:20]) + (", …" if len(kept) > 20 else "")
+        _print(f"{len(kept)} students of earlier hand-outs are not in the list and keep their seeds: {names}")
 
 
 def list_findings(options: argparse.Namespace) -> None:
@@ -430,14 +439,22 @@ def grade(options: argparse.Namespace) -> None:
     if os.name == "nt":
         raise InputError("grading needs Linux (in a virtual machine or WSL), or macOS with --no-isolation")
 
-    from helpers.coursework import exercises, grading, sandbox
+    if os.geteuid() == 0 and not options.as_root:
+        raise InputError(
+            "grading as root lifts some limits for what students hand in: grade as another user, or with "
+            "--as-root in a container or virtual machine that you throw away"
+        )
+
+    from helpers.coursework import exercises, grading, records, sandbox
 
     submissions = _collected(options)
     folder = (options.release or exercises.FOLDER) / "graded"
     limits = sandbox.Limits(options.seconds, options.memory << 20)
     try:
-        grades = grading.grade(submissions, folder, not options.no_isolation, limits)
-    except (exercises.CourseworkError, sandbox.IsolationError) as error:
+        grades = grading.grade(
+            submissions, folder, not options.no_isolation, limits, options.jobs, say=_print
+        )
+    except (records.CourseworkError, sandbox.IsolationError) as error:
         raise InputError(error) from error
     waiting = sum(grade.ungraded() for grade in grades)
     _print(f"Grades: {folder / 'grades.csv'}\nA page for each student: {folder / 'feedback'}")
@@ -448,11 +465,11 @@ def grade(options: argparse.Namespace) -> None:
 
 
 def _collected(options: argparse.Namespace) -> list:
-    from helpers.coursework import collecting, exercises
+    from helpers.coursework import collecting, exercises, records
 
     try:
         return collecting.collect(options.folder, options.release or exercises.FOLDER)
-    except exercises.CourseworkError as error:
+    except records.CourseworkError as error:
         raise InputError(error) from error
 
 

@@ -39,8 +39,7 @@ if project is None:
     shutil.rmtree(part, ignore_errors=True)  # left by an interrupted download
     if project.exists():  # incomplete: put aside
         project.rename(f"token-or-span.{{time.time():.0f}}")
-    git = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", address, part]
-    if subprocess.run(git).returncode:
+{fetch}\
         raise ConnectionError(f"cannot fetch {{address}}: check the network, then run this cell again")
     part.rename(project)
 sys.path.insert(0, str(project.resolve()))
@@ -62,6 +61,17 @@ REFUSAL = """\
 """  # part of the setup cell as long as the address is the placeholder
 
 
+FETCH = """\
+    git = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", address, part]
+    if subprocess.run(git).returncode:
+"""
+FETCH_COMMIT = """\
+    part.mkdir()
+    gits = ["init"], ["fetch", "--depth=1", address, "{ref}"], ["checkout", "FETCH_HEAD"]
+    if any(subprocess.run(["git", "-C", part, git[0], "--quiet", *git[1:]]).returncode for git in gits):
+"""  # of students' copies: what is graded later is what they worked with
+
+
 # --- address: one place (pyproject.toml), and everything that repeats it ---
 
 
@@ -75,18 +85,20 @@ def address() -> tuple[str, str]:
     return table["repository"], table["ref"]
 
 
-def setup_source(repository: str, ref: str) -> str:
+def setup_source(repository: str, ref: str, is_commit: bool = False) -> str:
     """Return the code of the setup cell, which is the same in every notebook.
 
     Args:
         repository: an address that git can clone.
-        ref: a branch or tag of it.
+        ref: a branch or tag of it, or a commit.
+        is_commit: whether it is a commit, which git fetches differently.
 
     Returns:
         The cell's source. With the placeholder as the address, the cell refuses to fetch the project.
     """
     refusal = REFUSAL.format(placeholder=PLACEHOLDER) if repository == PLACEHOLDER else ""
-    return SETUP.format(repository=repository, ref=ref, refusal=refusal)
+    fetch = (FETCH_COMMIT if is_commit else FETCH).format(ref=ref)
+    return SETUP.format(repository=repository, fetch=fetch, refusal=refusal)
 
 
 def badge(repository: str, ref: str, name: str) -> str:
