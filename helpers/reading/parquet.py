@@ -1,0 +1,106 @@
+"""Parquet files, as the hub has them: which columns there are, and their rows, few in memory at a time."""
+
+# Not by datasets.load_dataset: it writes a second copy that nobody checks, or imports torch to stream, and it
+# takes brackets in a folder's name for a pattern.
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from helpers.reading.files import CorpusError
+
+ROWS = 1_000  # in memory at a time
+
+
+class Table:
+    """An open file; complaints about it are the user's to read."""
+
+    def __init__(self, file: Any, place: str) -> None:
+        self._file = file  # pyarrow.parquet.ParquetFile
+        self._schema = file.schema_arrow
+        self.place = place
+
+    def rows(self, *columns: str) -> Iterator[tuple]:
+        """Yield the rows, each as a tuple of what the columns hold."""
+        for batch in self._file.iter_batches(batch_size=ROWS, columns=list(columns)):
+            yield from zip(*(batch.column(column).to_pylist() for column in columns), strict=True)
+
+    def require_text(self, column: str) -> None:
+        """Refuse a column that holds anything but strings."""
+        remedy = "Name another: hub:NAME:CONFIG:COLUMN"
+        if not _is_text(self._kind(column, remedy)):
+            self._refuse(f"column {column!r} does not hold text", remedy)
+
+    def require_list(self, column: str, what: str, numbers: bool = False) -> bool:
+        """Refuse a column whose rows are not lists of strings.
+
+        Args:
+            column: its name.
+            what: the lists are of.
+            numbers: whether whole numbers will do as well.
+
+        Returns:
+            Whether they are whole numbers.
+        """
+        from pyarrow import types
+
+        remedy = "Name others by --columns word=COLUMN,tag=COLUMN"
+        kind = self._kind(column, remedy)
+        inner = kind.value_type if types.is_list(kind) or types.is_large_list(kind) else None
+        whole = inner is not None and types.is_integer(inner)
+        if inner is None or not (_is_text(inner) or (numbers and whole)):
+            self._refuse(f"column {column!r} does not hold lists of {what}", remedy)
+        return whole
+
+    def class_labels(self, column: str) -> Sequence[str] | None:
+        """Return the names of a column's labels, if the file holds them."""
+        if b"huggingface" not in (self._schema.metadata or {}):
+            return None
+        from datasets import Features
+
+        feature = Features.from_arrow_schema(self._schema)[column]
+        return getattr(getattr(feature, "feature", None), "names", None)
+
+    def _kind(self, column: str, remedy: str) -> Any:
+        if column not in self._schema.names:
+            self._refuse(f"there is no column {column!r}", remedy)
+        return self._schema.field(column).type
+
+    def _refuse(self, why: str, remedy: str) -> None:
+        there = ", ".join(f"{field.name} ({field.type})" for field in self._schema)
+        raise CorpusError(f"{self.place}: {why}. The columns are {there}. {remedy}")
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return types.is_string(kind) or types.is_large_string(kind)
+
+
+@contextmanager
+def opened(local: Path, place: str) -> Iterator[Table]:
+    """Open a file for the length of a `with` block.
+
+    Args:
+        local: the file.
+        place: what to call it in a message.
+
+    Yields:
+        Its table.
+
+    Raises:
+        CorpusError: the file is no parquet file, or a part of it cannot be read.
+    """
+    from pyarrow import ArrowException, parquet
+
+    try:
+        with parquet.ParquetFile(local) as file:
+            yield Table(file, place)
+    except (ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CorpusError(
+            f"{place}: it cannot be read as a parquet file ({reason}). It lies on the hub like that: choose "
+            "another set or configuration."
+        ) from error
