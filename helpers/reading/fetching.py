@@ -60,12 +60,13 @@ def _git_id(local: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def listing(name: str, revision: str | None = None, show: Show = print) -> tuple[str, list[HubFile]]:
+def listing(name: str, revision: str | None, reference: str, show: Show = print) -> tuple[str, list[HubFile]]:
     """Ask the hub which commit a revision of a data set is, and which files it holds.
 
     Args:
         name: of the data set, such as "DFKI-SLT/few-nerd".
-        revision: a branch, tag or commit; the main branch if left out.
+        revision: a branch, tag or commit; None for the main branch.
+        reference: what the user calls the set: hub:NAME or hub:NAME:CONFIG.
         show: is called with a line whenever a request is repeated.
 
     Returns:
@@ -77,16 +78,16 @@ def listing(name: str, revision: str | None = None, show: Show = print) -> tuple
     """
     from huggingface_hub import HfApi
 
-    what = f"hub:{name}"
     info = _ask(
         lambda: HfApi().dataset_info(name, revision=revision, files_metadata=True, timeout=SECONDS),
         name,
-        what,
+        reference,
+        "",
         show,
     )
     commit = info.sha or ""
     if not re.fullmatch("[0-9a-f]{40}", commit):
-        raise CorpusError(f"{what}: the hub names no commit. Check HF_ENDPOINT: that is hardly a hub.")
+        raise CorpusError(f"{reference}: the hub names no commit. Check HF_ENDPOINT: that is hardly a hub.")
     files = []
     for file in info.siblings or []:
         checksum = file.lfs.sha256 if file.lfs else file.blob_id
@@ -106,7 +107,7 @@ def _cached(name: str, revision: str, file: HubFile) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def fetch(name: str, revision: str, file: HubFile, show: Show = print) -> Path:
+def fetch(name: str, revision: str, file: HubFile, reference: str, show: Show = print) -> Path:
     """Return a file's place in the cache, once its bytes there are those that are wanted.
 
     What lies in the cache is used without asking the hub. A copy with other bytes is removed, and fetched
@@ -116,6 +117,7 @@ def fetch(name: str, revision: str, file: HubFile, show: Show = print) -> Path:
         name: of the data set.
         revision: the commit (40 digits).
         file: which file, and its size and checksum.
+        reference: what the user calls the set: hub:NAME or hub:NAME:CONFIG.
         show: is called with a line whenever something is tried again.
 
     Returns:
@@ -126,7 +128,7 @@ def fetch(name: str, revision: str, file: HubFile, show: Show = print) -> Path:
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    what = f"hub:{name}: {file.path}"
+    what = f"{reference}: {file.path}"
     url = hf_hub_url(name, file.path, repo_type="dataset", revision=revision)
 
     def download() -> Path:
@@ -140,7 +142,7 @@ def fetch(name: str, revision: str, file: HubFile, show: Show = print) -> Path:
         if local is None:
             if fault:
                 show(f"{what}: {fault}; it was removed and is fetched again")
-            local = _ask(download, name, what, show)
+            local = _ask(download, name, reference, file.path, show)
         fault = file.fault(local)
         if not fault:
             return local
@@ -196,9 +198,11 @@ def _bounded() -> Iterator[None]:
         session.event_hooks, constants.HF_HUB_DISABLE_XET = before, xet
 
 
-def _ask(question: Callable[[], Answer], name: str, what: str, show: Show) -> Answer:
+def _ask(question: Callable[[], Answer], name: str, reference: str, path: str, show: Show) -> Answer:
     """Ask the hub something, again where that may help."""
     from huggingface_hub import errors
+
+    what = f"{reference}: {path}" if path else reference
 
     for number in range(1, TRIES + 1):
         try:
@@ -209,7 +213,7 @@ def _ask(question: Callable[[], Answer], name: str, what: str, show: Show) -> An
             cause = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ else error
             if getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            why, wait = _explain(cause, name)
+            why, wait = _explain(cause, name, reference)
             if wait is None or number == TRIES:
                 gone = isinstance(cause, errors.RevisionNotFoundError | errors.EntryNotFoundError)
                 raise (NotThereError if gone else CorpusError)(f"{what}: {why}") from error
@@ -219,7 +223,7 @@ def _ask(question: Callable[[], Answer], name: str, what: str, show: Show) -> An
     raise AssertionError("unreachable")
 
 
-def _explain(error: BaseException, name: str) -> tuple[str, int | None]:
+def _explain(error: BaseException, name: str, reference: str) -> tuple[str, int | None]:
     """Say what an error means and what to do; and after how many seconds another try may help, if it may."""
     from huggingface_hub import constants, errors
 
@@ -233,6 +237,8 @@ def _explain(error: BaseException, name: str) -> tuple[str, int | None]:
             "network is needed.",
             None,
         )
+    if isinstance(error, errors.HFValidationError):
+        return f"no data set can have this name ({first_line}). Check it on the hub.", None
     if isinstance(error, errors.GatedRepoError):
         return (
             f"its owners want their terms accepted first. Do so on {place}/datasets/{name}, then log in: "
@@ -242,13 +248,13 @@ def _explain(error: BaseException, name: str) -> tuple[str, int | None]:
     if isinstance(error, errors.RevisionNotFoundError):
         return (
             "the hub has no such revision (any more). Record the present one: "
-            f"python -m helpers pin hub:{name}",
+            f"python -m helpers pin {reference}",
             None,
         )
     if isinstance(error, errors.EntryNotFoundError):
         return (
             "the hub has no such file in this revision. Record the present files: "
-            f"python -m helpers pin hub:{name}",
+            f"python -m helpers pin {reference}",
             None,
         )
     if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403, 404):
@@ -260,7 +266,8 @@ def _explain(error: BaseException, name: str) -> tuple[str, int | None]:
     if status in MAY_PASS and response is not None:
         asked = _wait_asked_for(response.headers)
         if status == 429:
-            why = f"the hub takes no more requests for now (429). Start again in {asked or 300} s."
+            when = f"in {asked} s" if asked else "later"
+            why = f"the hub takes no more requests for now (429). Start again {when}."
         else:
             why = f"the hub has trouble (error {status}). Start again later."
         return why, None if asked > LONGEST_WAIT else asked
@@ -275,7 +282,12 @@ def _explain(error: BaseException, name: str) -> tuple[str, int | None]:
             None,
         )
     if isinstance(error, OSError) and "Consistency check failed" in first_line:
-        return f"the file was cut short on its way ({first_line}). Nothing of it was kept: start again.", None
+        wanted, came = re.findall(r"size (\d+)", first_line) or ("all", "fewer")
+        return (
+            f"the file was cut short on its way: {came} of {wanted} bytes came. Nothing of it was kept: "
+            "start again, or try another network.",
+            None,
+        )
     return (
         f"the answer of {place} cannot be used ({type(error).__name__}: {first_line}). Check HF_ENDPOINT, "
         "the proxy and the firewall.",

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.reading import parquet, pins
 from helpers.reading.fetching import Show, fetch, is_cached
 from helpers.reading.files import CorpusError
-from helpers.reading.pins import FOLDER, SPLITS, Pin
+from helpers.reading.parquet import opened
+from helpers.reading.pins import FOLDER, SPLITS, Pin, record, recorded
 
 PREFIX = "hub:"
 # What stands for a corpus and its text. Only a record that comes with the project is used for these, so that
@@ -88,8 +88,11 @@ def pin(text: str, folder: Path = FOLDER, show: Show = print) -> list[Pin]:
     Raises:
         CorpusError: the hub cannot be asked, or has no such set.
     """
-    references = [parse(one) for one in PRESETS.get(text, (text,))]
-    return [pins.record(reference.name, reference.config, folder, show) for reference in references]
+    made = []
+    for reference in [parse(one) for one in PRESETS.get(text, (text,))]:
+        made.append(record(reference.name, reference.config, folder, show))
+        show(_offer(reference, made[-1]))
+    return made
 
 
 def offer(text: str, folder: Path = FOLDER, show: Show = print) -> str:
@@ -113,14 +116,14 @@ def offer(text: str, folder: Path = FOLDER, show: Show = print) -> str:
 def _offer(reference: Reference, pin: Pin) -> str:
     sizes = "; ".join(f"{split}: {pin.size([split])}" for split in pin.splits)
     return (
-        f"{reference}: {pin.config} at commit {pin.revision[:12]}, licence {pin.licence}; {sizes}. "
-        "Only the splits that are needed are downloaded, each file once."
+        f"{reference}: configuration {pin.config}, licence {pin.licence}; {sizes}. Only the splits that are "
+        "needed are downloaded, once."
     )
 
 
 def _pinned(reference: Reference, folder: Path, show: Show) -> Pin:
     """Return the record of a set; make it on first use, but for a set that a preset stands for."""
-    found = pins.read(reference.name, reference.config, folder)
+    found = recorded(reference.name, reference.config, folder)
     if found:
         return found
     for preset, parts in PRESETS.items():
@@ -130,7 +133,7 @@ def _pinned(reference: Reference, folder: Path, show: Show) -> Pin:
                 f"checksums, without which {preset!r} could mean other data elsewhere. Record them once: "
                 f"python -m helpers pin {preset}"
             )
-    return pins.record(reference.name, reference.config, folder, show)
+    return record(reference.name, reference.config, folder, show)
 
 
 # --- labelled sentences ---
@@ -182,8 +185,8 @@ def labelled(
     _announce(reference, pin, list(named.values()), show)
     splits, places = {}, {}
     for split, theirs in named.items():
-        places[split] = f"{reference}, {theirs}"
-        splits[split] = _sentences(places[split], pin, theirs, chosen, labels, notes, show)
+        places[split] = _place(reference, theirs)
+        splits[split] = _sentences(reference, pin, theirs, chosen, labels, notes, show)
     splits = _prefixed(reference, chosen["tag"], splits, notes)
     sha256 = {file.path: file.checksum for theirs in named.values() for file in pin.splits[theirs]}
     provenance = {"hub": pin.name, "config": pin.config, "commit": pin.revision, "files": sha256}
@@ -211,6 +214,10 @@ def _labelled_splits(reference: Reference, pin: Pin) -> dict[str, str]:
     return {split: named[split] for split in ("train", "dev", "test") if split in named}
 
 
+def _place(reference: Reference, split: str) -> str:
+    return f"{reference}, {split}"
+
+
 def _announce(reference: Reference, pin: Pin, splits: Sequence[str], show: Show) -> None:
     """Show licence and size, unless everything is in the cache."""
     files = [file for split in splits for file in pin.splits[split]]
@@ -219,7 +226,7 @@ def _announce(reference: Reference, pin: Pin, splits: Sequence[str], show: Show)
 
 
 def _sentences(
-    place: str,
+    reference: Reference,
     pin: Pin,
     split: str,
     columns: Mapping[str, str],
@@ -228,12 +235,13 @@ def _sentences(
     show: Show,
 ) -> list[Pair]:
     """Read the sentences of a split, with tags by their names."""
+    place = _place(reference, split)
     sentences: list[Pair] = []
     number = 0
     word, tag = columns["word"], columns["tag"]
     for file in pin.splits[split]:
-        local = fetch(pin.name, pin.revision, file, show)
-        with parquet.opened(local, f"{place}: {file.path}") as table:
+        local = fetch(pin.name, pin.revision, file, str(reference), show)
+        with opened(local, f"{place}: {file.path}") as table:
             table.require_list(word, "words")
             names: Sequence[str] | None = None
             if table.require_list(tag, "tags", numbers=True):
@@ -265,8 +273,8 @@ def _named(words: list[str] | None, tags: list | None, names: Sequence[str] | No
         raise ValueError("a word or a tag is missing (null). The set is damaged there: choose another one.")
     if len(words) != len(tags):
         raise ValueError(
-            f"{len(words)} words but {len(tags)} tags. Check that these columns belong together; name others "
-            "by --columns word=COLUMN,tag=COLUMN"
+            f"their numbers differ: {len(words)} words, tags for {len(tags)}. Check that these columns "
+            "belong together; name others by --columns word=COLUMN,tag=COLUMN"
         )
     if names is None:
         return tags
@@ -339,10 +347,9 @@ def lines(
         )
     _announce(reference, pin, splits, show)
     count = 0
-    files = [(f"{reference}, {split}: {file.path}", file) for split in splits for file in pin.splits[split]]
-    for place, file in files:
-        local = fetch(pin.name, pin.revision, file, show)
-        with parquet.opened(local, place) as table:
+    for theirs, file in [(split, file) for split in splits for file in pin.splits[split]]:
+        local = fetch(pin.name, pin.revision, file, str(reference), show)
+        with opened(local, f"{_place(reference, theirs)}: {file.path}") as table:
             table.require_text(column)
             for line in (line.strip() for (row,) in table.rows(column) for line in (row or "").split("\n")):
                 if not line:

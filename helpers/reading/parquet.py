@@ -3,7 +3,8 @@
 # Not by datasets.load_dataset: it writes a second copy that nobody checks, or imports torch to stream, and it
 # takes brackets in a folder's name for a pattern.
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from helpers.reading.files import CorpusError
 
 ROWS = 1_000  # in memory at a time
+BUFFER = 1 << 20  # bytes of a column; without it, and with pre_buffer, all of a row group are in memory
 
 
 class Table:
@@ -53,14 +55,13 @@ class Table:
             self._refuse(f"column {column!r} does not hold lists of {what}", remedy)
         return whole
 
-    def class_labels(self, column: str) -> Sequence[str] | None:
-        """Return the names of a column's labels, if the file holds them."""
-        if b"huggingface" not in (self._schema.metadata or {}):
+    def class_labels(self, column: str) -> list[str] | None:
+        """Return the names of a column's labels in the order of their numbers, if the file holds them."""
+        try:
+            about = json.loads((self._schema.metadata or {})[b"huggingface"])
+            return label_names(about["info"]["features"][column])
+        except (KeyError, TypeError, ValueError):
             return None
-        from datasets import Features
-
-        feature = Features.from_arrow_schema(self._schema)[column]
-        return getattr(getattr(feature, "feature", None), "names", None)
 
     def _kind(self, column: str, remedy: str) -> Any:
         if column not in self._schema.names:
@@ -70,6 +71,27 @@ class Table:
     def _refuse(self, why: str, remedy: str) -> None:
         there = ", ".join(f"{field.name} ({field.type})" for field in self._schema)
         raise CorpusError(f"{self.place}: {why}. The columns are {there}. {remedy}")
+
+
+def label_names(feature: Any) -> list[str] | None:
+    """Return the names of class labels in their order, from a column's description.
+
+    Args:
+        feature: as `datasets` writes it into a file's metadata or a README, in any of its generations.
+
+    Returns:
+        The names; None if the column has no class labels.
+    """
+    while isinstance(feature, list | dict) and "names" not in feature:
+        if isinstance(feature, list):
+            feature = feature[0] if feature else None
+        else:
+            inner = ("class_label", "sequence", "list", "feature", "dtype")
+            feature = next((feature[key] for key in inner if key in feature), None)
+    names = feature["names"] if isinstance(feature, dict) else None
+    if isinstance(names, dict):  # by number
+        names = [names[number] for number in sorted(names, key=int)]
+    return [str(name) for name in names] if names else None
 
 
 def _is_text(kind: Any) -> bool:
@@ -96,7 +118,7 @@ def opened(local: Path, place: str) -> Iterator[Table]:
     from pyarrow import ArrowException, parquet
 
     try:
-        with parquet.ParquetFile(local) as file:
+        with parquet.ParquetFile(local, buffer_size=BUFFER, pre_buffer=False) as file:
             yield Table(file, place)
     except (ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from helpers.reading.fetching import HubFile, NotThereError, Show, fetch, listing, sha256
 from helpers.reading.files import CorpusError, readable
+from helpers.reading.parquet import label_names
 from helpers.settings import ROOT
 
 FOLDER = ROOT / "data" / "hub"
@@ -40,7 +41,9 @@ class Pin:
     def size(self, splits: Iterable[str]) -> str:
         """Say how much some splits are to download, whole."""
         files = [file for split in splits for file in self.splits[split]]
-        return f"{sum(file.size for file in files) / 1e6:,.1f} MB in {len(files)} file{'s'[: len(files) > 1]}"
+        size = sum(file.size for file in files)
+        amount = f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
+        return f"{amount} in {len(files)} file{'s'[: len(files) > 1]}"
 
 
 def place(name: str, config: str, folder: Path = FOLDER) -> Path:
@@ -48,7 +51,7 @@ def place(name: str, config: str, folder: Path = FOLDER) -> Path:
     return folder / (quote(name.replace("/", "--") + (f"--{config}" if config else ""), safe=" ") + ".json")
 
 
-def read(name: str, config: str, folder: Path = FOLDER) -> Pin | None:
+def recorded(name: str, config: str, folder: Path = FOLDER) -> Pin | None:
     """Read a record.
 
     Args:
@@ -64,9 +67,12 @@ def read(name: str, config: str, folder: Path = FOLDER) -> Pin | None:
     """
     path = place(name, config, folder)
     try:
-        record = json.loads(path.read_bytes())
-        splits = {split: [HubFile(**file) for file in files] for split, files in record["splits"].items()}
-        pin = Pin(**{**record, "splits": splits})
+        content = json.loads(path.read_bytes())
+        splits = {
+            split: [HubFile(file["path"], file["size"], file["sha256"]) for file in files]
+            for split, files in content["splits"].items()
+        }
+        pin = Pin(**{**content, "splits": splits})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -92,7 +98,7 @@ def record(name: str, config: str, folder: Path = FOLDER, show: Show = print) ->
         name: of the data set.
         config: which of its configurations; "" for the only or the default one.
         folder: that holds the records.
-        show: is called with what was recorded, and its licence and size.
+        show: is called with where the record is, and what it replaces.
 
     Returns:
         The record.
@@ -101,15 +107,15 @@ def record(name: str, config: str, folder: Path = FOLDER, show: Show = print) ->
         CorpusError: the hub cannot be asked, or offers no parquet files for this configuration.
     """
     asked = f"hub:{name}{':' * bool(config)}{config}"
-    revision, files = listing(name, None, show)
-    card = _card(name, revision, files, show)
+    revision, files = listing(name, None, asked, show)
+    card = _card(name, revision, files, asked, show)
     layout, default = _layout(files, card)
     found = _choose(layout, config, default)
     origin = "its main branch"
     if not found:
         origin = "the hub's conversion to parquet"
         try:
-            revision, files = listing(name, CONVERTED, show)
+            revision, files = listing(name, CONVERTED, asked, show)
         except NotThereError:
             files = []
         converted = _by_folder(files)
@@ -123,7 +129,8 @@ def record(name: str, config: str, folder: Path = FOLDER, show: Show = print) ->
         )
     config_found, splits = found
     checked = {
-        split: [_with_sha256(name, revision, file, show) for file in files] for split, files in splits.items()
+        split: [_with_sha256(name, revision, file, asked, show) for file in files]
+        for split, files in splits.items()
     }
     licence = card.get("license") or "not stated"
     pin = Pin(
@@ -138,15 +145,19 @@ def record(name: str, config: str, folder: Path = FOLDER, show: Show = print) ->
     before = _revision_before(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")  # so that no record is ever half-written
-    temporary.write_text(json.dumps(asdict(pin), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    files_of = {
+        split: [{"path": file.path, "size": file.size, "sha256": file.checksum} for file in files]
+        for split, files in checked.items()
+    }
+    content = json.dumps({**asdict(pin), "splits": files_of}, indent=1, ensure_ascii=False)
+    temporary.write_text(content + "\n", encoding="utf-8")
     temporary.replace(path)
     show(
-        f"{asked}: recorded from {origin} at commit {revision[:12]}: {config_found}, "
-        f"{', '.join(f'{split} {pin.size([split])}' for split in checked)}; licence: {pin.licence}."
+        f"{asked}: commit {revision[:12]} of {origin} was recorded in {readable(path)}, with the checksums "
+        "of its files. From now on only these are used."
     )
     if before not in (None, revision):
-        show(f"{asked}: commit {before} was recorded before; results on that are results on other data.")
-    show(f"{asked}: from now on only these files are used, by their checksums in {readable(path)}.")
+        show(f"{asked}: before, it was commit {before}: results on that are results on other data.")
     return pin
 
 
@@ -162,25 +173,28 @@ def _revision_before(path: Path) -> str | None:
         return None
 
 
-def _with_sha256(name: str, revision: str, file: HubFile, show: Show) -> HubFile:
+def _with_sha256(name: str, revision: str, file: HubFile, asked: str, show: Show) -> HubFile:
     if len(file.checksum) == 64:
         return file
-    local = fetch(name, revision, file, show)  # small: git keeps it itself
+    local = fetch(name, revision, file, asked, show)  # small: git keeps it itself
     return HubFile(file.path, file.size, sha256(local))
 
 
-def _card(name: str, revision: str, files: list[HubFile], show: Show) -> dict[str, Any]:
+def _card(name: str, revision: str, files: list[HubFile], asked: str, show: Show) -> dict[str, Any]:
     """Return what the README says in its YAML part."""
     from huggingface_hub import metadata_load
 
     readme = next((file for file in files if file.path == "README.md"), None)
     if readme is None:
         return {}
-    local = fetch(name, revision, readme, show)
+    local = fetch(name, revision, readme, asked, show)
     try:
         return metadata_load(local) or {}
     except Exception as error:  # of the YAML library, which is not ours to import
-        raise CorpusError(f"hub:{name}: README.md: its YAML part cannot be read ({error}).") from error
+        reason = str(error).partition("\n")[0]
+        raise CorpusError(
+            f"{asked}: README.md: its YAML part cannot be read ({reason}). Choose another set."
+        ) from error
 
 
 # --- which files are which split of which configuration ---
@@ -269,16 +283,7 @@ def _labels(card: dict[str, Any], config: str) -> dict[str, list[str]]:
     labels = {}
     for info in of_config:
         for feature in info.get("features") or []:
-            names = _class_labels(feature)
+            names = label_names(feature)
             if names:
                 labels[str(feature["name"])] = names
     return labels
-
-
-def _class_labels(feature: Any) -> list[str] | None:
-    while isinstance(feature, dict) and "class_label" not in feature:
-        feature = feature.get("sequence") or feature.get("list") or feature.get("dtype")
-    names = feature["class_label"].get("names") if isinstance(feature, dict) else None
-    if isinstance(names, dict):  # by number
-        names = [names[number] for number in sorted(names, key=int)]
-    return [str(name) for name in names] if names else None

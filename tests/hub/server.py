@@ -10,6 +10,7 @@ import json
 import os
 import re
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -46,7 +47,9 @@ class Hub:
     """Sets and models by commit; a context manager that serves them."""
 
     def __init__(self) -> None:
-        self.commits: dict[tuple[str, str], dict[str, dict[str, bytes]]] = {}  # (kind, name) -> commit -> files
+        self.commits: dict[
+            tuple[str, str], dict[str, dict[str, bytes]]
+        ] = {}  # (kind, name) -> commit -> files
         self.branches: dict[tuple[str, str], dict[str, str]] = {}
         self.elsewhere: set[str] = set()
         self.xet: set[str] = set()
@@ -83,9 +86,9 @@ class Hub:
 
     def environment(self, home: Path, **more: str) -> dict[str, str]:
         """Variables for a process that is to meet this hub and no other, with a cache of its own."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
+        ours = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_")
         return {
-            **kept,
+            **{key: value for key, value in os.environ.items() if not key.startswith(ours)},
             "HF_ENDPOINT": self.address,
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_XET": "1",
@@ -123,7 +126,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             path = urlsplit(self.path).path
             with hub._lock:
                 hub.requests.append(f"{self.command} {path}")
-            found = FILE.fullmatch(path) or STORE.fullmatch(path) or TREE.fullmatch(path) or INFO.fullmatch(path)
+            found = (
+                FILE.fullmatch(path) or STORE.fullmatch(path) or TREE.fullmatch(path) or INFO.fullmatch(path)
+            )
             if not found:
                 return self.refuse(404)
             kind, name = found["kind"] or "models", found["name"]
@@ -158,7 +163,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             about = {"id": name, "sha": commit, "private": False, "gated": False, "tags": []}
             return self.answer({**about, "siblings": listed})
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815
 
         def refuse(self, status: int, code: str = "", headers: dict[str, str] | None = None) -> None:
             more = {"X-Error-Code": code} if code else {}
@@ -166,7 +171,11 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def answer(self, data: object, status: int = 200, headers: dict[str, str] | None = None) -> None:
             content = json.dumps(data).encode()
-            head = {"Content-Type": "application/json", "Content-Length": str(len(content)), **(headers or {})}
+            head = {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(content)),
+                **(headers or {}),
+            }
             self.begin(status, head)
             if self.command != "HEAD":
                 self.wfile.write(content)
@@ -211,10 +220,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             return self.wfile.write(data[start:end])
 
         def handle(self) -> None:
-            try:
+            with suppress(OSError):  # who asked was killed, or has given up
                 super().handle()
-            except OSError:  # who asked was killed, or has given up
-                pass
 
         def log_message(self, *_) -> None:
             pass

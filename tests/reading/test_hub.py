@@ -1,4 +1,4 @@
-"""Sets of the hub, served on loopback to the code that is used with the real one: what comes, what goes wrong."""
+"""Sets of the hub, served on loopback to the code that the real one meets: what comes, what goes wrong."""
 
 import io
 import json
@@ -138,10 +138,9 @@ def test_the_first_load_shows_licence_and_size_and_later_ones_ask_nobody(server,
     commit = server.add("lab/news", plain())
     first = online("labelled", "hub:lab/news")
     assert first["splits"] == {"train": NAMED, "dev": NAMED, "test": NAMED}
-    recorded, held, offer = first["shown"]
-    assert commit[:12] in recorded and "cc-by-4.0" in recorded and "MB" in recorded and "main" in recorded
-    assert "from now on only these files" in held
-    assert "licence cc-by-4.0" in offer and "train: 0.0 MB in 1 file" in offer
+    recorded, offer = first["shown"]
+    assert commit[:12] in recorded and "main branch" in recorded and "From now on only these" in recorded
+    assert "licence cc-by-4.0" in offer and "train: 1.1 kB in 1 file" in offer
     assert first["provenance"]["commit"] == commit and len(first["provenance"]["files"]) == 3
     assert "'tokens'" in first["notes"][0] and "'ner_tags'" in first["notes"][0]
 
@@ -166,14 +165,15 @@ def test_pinning_again_takes_what_is_there_now_and_says_so(server, online):
 def test_an_offer_downloads_no_data(server, online, place):
     server.add("lab/offered", plain())
     offer = online("offer", "hub:lab/offered")["offer"]
-    assert "licence cc-by-4.0" in offer and "test: 0.0 MB" in offer
+    assert "licence cc-by-4.0" in offer and "test: 1.1 kB in 1 file" in offer
     assert [path for path in cached(place, "lab/offered") if path.stat().st_size > 1_000] == []
 
 
 LABELLED_SETS = {
-    # labels' names in the file itself, as two generations of `datasets` write them
-    "list": ({"feature": {"names": LABELS, "_type": "ClassLabel"}, "_type": "List"}),
-    "sequence": ({"feature": {"names": LABELS, "_type": "ClassLabel"}, "length": -1, "_type": "Sequence"}),
+    # labels' names in the file itself, as generations of `datasets` write them
+    "list": {"feature": {"names": LABELS, "_type": "ClassLabel"}, "_type": "List"},
+    "sequence": {"feature": {"names": LABELS, "_type": "ClassLabel"}, "length": -1, "_type": "Sequence"},
+    "brackets": [{"num_classes": 3, "names": LABELS, "_type": "ClassLabel"}],
 }
 
 
@@ -185,7 +185,7 @@ def test_names_of_labels_in_the_file(kind, server, online):
     server.add(f"lab/{kind}", {f"{split}.parquet": data for split in SPLITS})
     loaded = online("labelled", f"hub:lab/{kind}")
     assert loaded["splits"]["test"] == NAMED
-    assert "not stated" in loaded["shown"][0]
+    assert "not stated" in loaded["shown"][1]
 
 
 def test_named_columns_of_strings_stay_as_they_are(server, online):
@@ -212,7 +212,7 @@ CONFIGS = [
         for line in (
             f"- config_name: {config}",
             "  data_files:",
-            *[f"  - split: {split}\n    path: {config}/{split}-*" for split in ("train", "validation", "test")],
+            *[f"  - split: {split}\n    path: {config}/{split}-*" for split in SPLITS],
         )
     ],
 ]
@@ -239,7 +239,7 @@ def test_a_set_made_by_a_script_comes_from_the_conversion(server, online):
     commit = server.add("lab/script", converted, branch="refs/convert/parquet")
     loaded = online("labelled", "hub:lab/script")
     assert loaded["splits"]["train"] == NAMED and loaded["provenance"]["commit"] == commit
-    assert "conversion" in loaded["shown"][0] and "cc-by-4.0" in loaded["shown"][0]
+    assert "conversion" in loaded["shown"][0] and "cc-by-4.0" in loaded["shown"][1]
 
 
 def test_files_that_git_keeps_get_a_sha256_of_ours(server, online):
@@ -300,7 +300,7 @@ FAULTS = {
     ),
     "500-download": ("data/test-*", {"status": 500, "method": "GET"}, ["error 500", "later"]),
     "garbage": ("data/test-*", {"body": "garbage"}, ["not what was recorded", "checksum"]),
-    "short": ("data/test-*", {"body": "short"}, ["cut short", "start again"]),
+    "short": ("data/test-*", {"body": "short"}, ["cut short", " bytes came", "start again"]),
     "cut": ("data/test-*", {"body": "cut"}, ["breaks off again and again", "start again"]),
 }
 IN_THE_WAY = "data/test-00000-of-00001.parquet"
@@ -325,6 +325,17 @@ def test_a_fault_is_one_clear_error_in_time_and_leaves_nothing_behind(kind, serv
 
 def test_an_unknown_name(online):
     assert "no such data set" in online("labelled", "hub:nobody/nothing")["error"]
+    assert "no data set can have this name" in online("labelled", "hub:some--body/x")["error"]
+
+
+def test_the_remedy_names_the_configuration(server, online):
+    """Records are by configuration, and a record of another one would not help."""
+    files = {f"de/{split}-0.parquet": sentences(name=split) for split in SPLITS}
+    config = "configs:\n- config_name: de\n  data_dir: de"
+    server.add("bad/config", {"README.md": readme(config, *NAMES), **files})
+    server.break_("bad/config", "de/train-0.parquet", status=404, code="EntryNotFound")
+    error = online("labelled", "hub:bad/config:de")["error"]
+    assert error.endswith("python -m helpers pin hub:bad/config:de")
 
 
 @pytest.mark.parametrize(
@@ -345,7 +356,7 @@ def test_what_passes_is_tried_again_and_shown(kind, fault, shown, server, online
 
 
 def test_files_on_another_host_and_no_transport_without_limits(server, online):
-    """As on the real hub: large files lie behind a redirect, and are offered by Xet, which may hang for ever."""
+    """As on the real hub: large files lie behind a redirect, and Xet, which may hang for ever, is offered."""
     server.elsewhere.add("far/away")
     server.xet.add("far/xet")
     for name in ("far/away", "far/xet"):
@@ -362,11 +373,11 @@ def test_files_on_another_host_and_no_transport_without_limits(server, online):
 def test_a_hub_that_does_not_answer(server, online):
     server.add("bad/silent", plain())
     server.break_("bad/silent", IN_THE_WAY, silent=True)
-    answer = online("labelled", "hub:bad/silent", seconds=0.5)
+    answer = online("labelled", "hub:bad/silent", seconds=0.3)
     assert f"no connection to {server.address} (ReadTimeout" in answer["error"]
-    assert 3 * 0.5 < answer["seconds"] < 10
+    assert 3 * 0.3 < answer["seconds"] < 10
     server.break_("bad/silent", IN_THE_WAY, body="stall")
-    answer = online("labelled", "hub:bad/silent", seconds=0.5)
+    answer = online("labelled", "hub:bad/silent", seconds=0.3)
     assert "breaks off again and again" in answer["error"] and answer["seconds"] < 10
 
 
@@ -418,6 +429,9 @@ def test_a_process_that_is_killed_leaves_no_file_that_is_taken_for_whole(server,
 # --- what the sets themselves get wrong ---
 
 
+NUMBERS = pa.list_(pa.int64())
+
+
 def split_file(**columns) -> bytes:
     return parquet(columns)
 
@@ -436,10 +450,13 @@ WRONG = {
     ),
     "range": (sentences(ner_tags=[[1, 2, 0, 3], [0, 0]]), ["sentence 1: label 3", "0 to 2"]),
     "unlabelled": (sentences(ner_tags=[[1, 2, 0, 1], [-1, -1]]), ["sentence 2: label -1", "not labelled"]),
-    "lengths": (sentences(ner_tags=[[1, 2, 0, 1], [0]]), ["sentence 2: 2 words but 1 tags"]),
+    "lengths": (
+        sentences(ner_tags=[[1, 2, 0, 1], [0]]),
+        ["sentence 2: their numbers differ: 2 words"],
+    ),
     "null": (sentences([["Anna", None, "met", "Orel"], ["Nobody", "came"]]), ["sentence 1: a word or a tag"]),
     "empty": (
-        split_file(tokens=pa.array([[]], pa.list_(pa.string())), ner_tags=pa.array([[]], pa.list_(pa.int64()))),
+        split_file(tokens=pa.array([[]], pa.list_(pa.string())), ner_tags=pa.array([[]], NUMBERS)),
         ["no sentences"],
     ),
     "no_parquet": (b"PAR1 but not really PAR1", ["cannot be read as a parquet file"]),
@@ -470,7 +487,7 @@ def test_a_damaged_record_is_refused_and_can_be_made_again(server, online):
     online("labelled", "hub:lab/record")
     record = pins.place("lab/record", "", online.folder)
     whole = record.read_text(encoding="utf-8")
-    for damage in (whole[:-20], whole.replace('"checksum": "', '"checksum": "0'), "[]"):
+    for damage in (whole[:-20], whole.replace('"sha256": "', '"sha256": "0'), "[]"):
         record.write_text(damage, encoding="utf-8")
         error = online("labelled", "hub:lab/record")["error"]
         assert str(record) in error and "python -m helpers pin hub:lab/record" in error
@@ -498,7 +515,7 @@ def test_a_preset_is_used_only_with_a_record_that_comes_with_the_project(tmp_pat
             hub.offer(reference, tmp_path)
     for path in hub.FOLDER.glob("*.json"):  # what is recorded is sound
         record = json.loads(path.read_text(encoding="utf-8"))
-        pin = pins.read(record["name"], record["config"])
+        pin = pins.recorded(record["name"], record["config"])
         assert pin and pin.splits
 
 
@@ -506,7 +523,8 @@ def test_a_preset_is_used_only_with_a_record_that_comes_with_the_project(tmp_pat
     ("given", "expected"),
     [
         ("data_files: data/*.parquet", {"train": ["data/a.parquet", "data/b.parquet"]}),
-        ("data_files: ['data/a.*', '**/b.parquet']", {"train": ["data/a.parquet", "data/b.parquet", "x/y/b.parquet"]}),
+        ("data_files: ['data/a.*', '**/b.parquet']",
+         {"train": ["data/a.parquet", "data/b.parquet", "x/y/b.parquet"]}),
         ("data_files: {dev: x/**}", {"dev": ["x/y/b.parquet", "x/test-0.parquet"]}),
         ("data_files: [{split: test, path: [x/test-*, 'data/?.parquet']}]",
          {"test": ["data/a.parquet", "data/b.parquet", "x/test-0.parquet"]}),
