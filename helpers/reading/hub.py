@@ -45,7 +45,7 @@ class Labelled:
     splits: dict[str, list[Pair]]  # train, test, and dev where there is one
     places: dict[str, str]  # by split: what to call it in a message; "sentence N" goes behind it
     notes: list[str]
-    provenance: dict[str, Any]  # set, configuration, commit, and each file's sha256
+    provenance: dict[str, Any]  # as of `provenance`
 
 
 def is_reference(text: str) -> bool:
@@ -111,6 +111,27 @@ def offer(text: str, folder: Path = FOLDER, show: Show = print) -> str:
     """
     reference = parse(text)
     return _offer(reference, _pinned(reference, folder, show))
+
+
+def provenance(text: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """Say exactly what a reference stands for, once it was recorded.
+
+    Args:
+        text: a reference.
+        folder: that holds the records.
+
+    Returns:
+        The set, its configuration, its commit, and the sha256 of each file.
+
+    Raises:
+        CorpusError: there is no sound record.
+    """
+    reference = parse(text)
+    pin = recorded(reference.name, reference.config, folder)
+    if pin is None:
+        raise CorpusError(f"{reference}: it was not recorded yet: python -m helpers pin {reference}")
+    sha256 = {file.path: file.checksum for files in pin.splits.values() for file in files}
+    return {"hub": pin.name, "config": pin.config, "commit": pin.revision, "files": sha256}
 
 
 def _offer(reference: Reference, pin: Pin) -> str:
@@ -182,15 +203,13 @@ def labelled(
     unused = [split for split in pin.splits if split not in named.values()]
     if unused:
         notes.append(f"{reference}: not used: {', '.join(unused)}.")
-    _announce(reference, pin, list(named.values()), show)
+    _announce(reference, pin, list(named.values()), notes, show)
     splits, places = {}, {}
     for split, theirs in named.items():
         places[split] = _place(reference, theirs)
         splits[split] = _sentences(reference, pin, theirs, chosen, labels, notes, show)
     splits = _prefixed(reference, chosen["tag"], splits, notes)
-    sha256 = {file.path: file.checksum for theirs in named.values() for file in pin.splits[theirs]}
-    provenance = {"hub": pin.name, "config": pin.config, "commit": pin.revision, "files": sha256}
-    return Labelled(splits, places, notes, provenance)
+    return Labelled(splits, places, notes, provenance(text, folder))
 
 
 def _labelled_splits(reference: Reference, pin: Pin) -> dict[str, str]:
@@ -218,9 +237,11 @@ def _place(reference: Reference, split: str) -> str:
     return f"{reference}, {split}"
 
 
-def _announce(reference: Reference, pin: Pin, splits: Sequence[str], show: Show) -> None:
-    """Show licence and size, unless everything is in the cache."""
+def _announce(reference: Reference, pin: Pin, splits: Sequence[str], notes: list[str], show: Show) -> None:
+    """Show licence and size, unless everything is in the cache; note where the hub has a part only."""
     files = [file for split in splits for file in pin.splits[split]]
+    if any("/partial-" in file.path for file in files):
+        notes.append(f"{reference}: so large a set is on the hub as parquet in part only.")
     if not all(is_cached(pin.name, pin.revision, file) for file in files):
         show(_offer(reference, pin))
 
@@ -345,7 +366,7 @@ def lines(
             f"{reference}: commit {pin.revision[:12]}, licence {pin.licence}; text from column {column!r} of "
             f"{', '.join(splits)}."
         )
-    _announce(reference, pin, splits, show)
+    _announce(reference, pin, splits, [] if notes is None else notes, show)
     count = 0
     for theirs, file in [(split, file) for split in splits for file in pin.splits[split]]:
         local = fetch(pin.name, pin.revision, file, str(reference), show)

@@ -14,6 +14,7 @@ import pytest
 from helpers.reading import hub, pins
 from helpers.reading.fetching import HubFile
 from helpers.reading.files import CorpusError
+from helpers.reading.parquet import opened
 from helpers.settings import ROOT
 from tests.hub.server import Hub
 
@@ -239,6 +240,7 @@ def test_a_set_made_by_a_script_comes_from_the_conversion(server, online):
     commit = server.add("lab/script", converted, branch="refs/convert/parquet")
     loaded = online("labelled", "hub:lab/script")
     assert loaded["splits"]["train"] == NAMED and loaded["provenance"]["commit"] == commit
+    assert any("in part only" in note for note in loaded["notes"])
     assert "conversion" in loaded["shown"][0] and "cc-by-4.0" in loaded["shown"][1]
 
 
@@ -539,3 +541,14 @@ def test_files_of_a_configuration_as_readmes_give_them(given, expected):
     layout, _ = pins._layout([HubFile(path, 1, "") for path in paths], card)
     found = {split: sorted(file.path for file in files) for split, files in layout["c"].items()}
     assert found == {split: sorted(paths) for split, paths in expected.items()}
+
+
+def test_a_row_group_of_any_size_is_read_in_parts(tmp_path):
+    text = ["a line of a text that does not fit into memory " * 20] * 30_000  # 29 MB
+    pq.write_table(pa.table({"text": text}), tmp_path / "t.parquet", compression="none", use_dictionary=False)
+    before, most = pa.total_allocated_bytes(), 0
+    with opened(tmp_path / "t.parquet", "t") as table:
+        for number, _ in enumerate(table.rows("text")):
+            if number % 500 == 0:
+                most = max(most, pa.total_allocated_bytes() - before)
+    assert number == len(text) - 1 and most < 8_000_000
