@@ -299,8 +299,8 @@ def _named(words: list[str] | None, tags: list | None, names: Sequence[str] | No
         )
     if names is None:
         return tags
-    outside = [tag for tag in tags if not 0 <= tag < len(names)]
-    if outside:
+    if tags and not (min(tags) >= 0 and max(tags) < len(names)):
+        outside = [tag for tag in tags if not 0 <= tag < len(names)]
         unlabelled = " (where -1 often means: not labelled)" if outside[0] == -1 else ""
         raise ValueError(
             f"label {outside[0]} has no name; those from 0 to {len(names) - 1} have{unlabelled}. Choose "

@@ -6,6 +6,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Table:
     def rows(self, *columns: str) -> Iterator[tuple]:
         """Yield the rows, each as a tuple of what the columns hold."""
         for batch in self._file.iter_batches(batch_size=ROWS, columns=list(columns)):
-            yield from zip(*(batch.column(column).to_pylist() for column in columns), strict=True)
+            yield from zip(*(_plain(batch.column(column)) for column in columns), strict=True)
 
     def require_text(self, column: str) -> None:
         """Refuse a column that holds anything but strings."""
@@ -71,6 +72,22 @@ class Table:
     def _refuse(self, why: str, remedy: str) -> None:
         there = ", ".join(f"{field.name} ({field.type})" for field in self._schema)
         raise CorpusError(f"{self.place}: {why}. The columns are {there}. {remedy}")
+
+
+def _plain(array: Any) -> list:
+    """Return an array's content as Python's own objects: as `to_pylist`, but in a fraction of its time."""
+    from pyarrow import types
+
+    if array.null_count or types.is_dictionary(array.type) or types.is_nested(array.type):
+        is_list = types.is_list(array.type) or types.is_large_list(array.type)
+        if array.null_count or not is_list or array.flatten().null_count:
+            return array.to_pylist()
+        values, offsets = (
+            _plain(array.flatten()),
+            array.offsets.to_pylist(),
+        )  # a part of a larger array, perhaps
+        return [values[start - offsets[0] : end - offsets[0]] for start, end in pairwise(offsets)]
+    return array.to_numpy(zero_copy_only=False).tolist()
 
 
 def label_names(feature: Any) -> list[str] | None:

@@ -552,3 +552,21 @@ def test_a_row_group_of_any_size_is_read_in_parts(tmp_path):
             if number % 500 == 0:
                 most = max(most, pa.total_allocated_bytes() - before)
     assert number == len(text) - 1 and most < 8_000_000
+
+
+def test_rows_are_the_same_whatever_way_they_are_read(tmp_path):
+    """Quick ways for what is common, slow ones for the rest; in parts, with empty and missing lists."""
+    numbers = [[k, k + 1][: k % 3] for k in range(2_500)]
+    columns = {
+        "lists": [[f"a{k}"] * (k % 4) for k in range(2_500)],
+        "numbers": numbers,
+        "holes": [*numbers[:-2], None, [1, None]],
+        "text": [f"t{k}" for k in range(2_500)],
+        "gaps": [None if k % 7 == 0 else "é" for k in range(2_500)],
+        "coded": pa.array(["b", "c"] * 1_250).dictionary_encode(),
+    }
+    pq.write_table(table := pa.table(columns), tmp_path / "t.parquet", row_group_size=1_700)
+    with opened(tmp_path / "t.parquet", "t") as opened_table:
+        rows = list(opened_table.rows(*columns))
+    assert rows == list(zip(*(table.column(name).to_pylist() for name in columns), strict=True))
+    assert {type(number) for _, row, *_ in rows for number in row} == {int}
