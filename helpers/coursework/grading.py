@@ -20,7 +20,16 @@ from helpers.coursework.collecting import Submission
 from helpers.coursework.exercises import Exercise, Point, all_exercises, imports
 from helpers.coursework.grades import Grade, Outcome, write_page
 from helpers.coursework.records import CourseworkError, file_name, write_whole
-from helpers.coursework.sandbox import Limits, StudentError, TooSlowError, UnsolvedError, Worker, bubblewrap
+from helpers.coursework.sandbox import (
+    PATIENCE,
+    Limits,
+    StudentError,
+    TooSlowError,
+    UnsolvedError,
+    Worker,
+    bubblewrap,
+)
+from helpers.coursework.worker import printable
 from helpers.running import artifacts
 
 MAX_TIMEOUTS = 2  # after so many, the other points of an exercise are not tried
@@ -28,8 +37,8 @@ MAX_MESSAGE = 500  # characters
 REFERENCE = "the reference solutions"
 # The code that decides a grade, beside the checks themselves.
 GRADED_BY = (
-    *(f"coursework/{name}" for name in ("answers", "exercises", "grading", "sandbox", "worker")),
-    *("scoring", "settings", "world"),
+    *(f"coursework/{name}" for name in ("answers", "exercises", "grading", "sandbox", "syscalls", "worker")),
+    *("checks", "scoring", "settings", "world"),
 )
 
 
@@ -283,7 +292,7 @@ def _grade_in_process(*arguments) -> Outcome:
     process.start()
     sender.close()
     try:
-        if receiver.poll(limits.seconds + 5):  # by then the student's process has ended
+        if receiver.poll(PATIENCE * limits.seconds + 5):  # by then the student's process has ended
             return receiver.recv()
         return Outcome(0, "checking its result took too long", timed_out=True)
     except EOFError:  # it ran out of memory, or a student's process has killed it
@@ -301,7 +310,7 @@ def _send_outcome(sender, *arguments) -> None:
     outcome = grade_point(*arguments)
     # The student's code may have chosen the text: it must be short, and a lone half of a surrogate pair
     # cannot be written into any file.
-    outcome.message = outcome.message[:MAX_MESSAGE].encode("utf-8", "replace").decode()
+    outcome.message = printable(outcome.message[:MAX_MESSAGE].encode("utf-8", "replace").decode())
     sender.send(outcome)
     os._exit(0)
 

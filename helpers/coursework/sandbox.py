@@ -9,6 +9,7 @@ nothing to patch, and nowhere to print a score.
 """
 
 import json
+import math
 import os
 import platform
 import select
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from helpers.coursework import syscalls, worker
 
 MAX_REPLY_BYTES = 1 << 25
+PATIENCE = 4  # times the limit of processor time may pass on the clock: the machine may be busy
 SCRATCH_BYTES = 64 << 20  # of /tmp, which libraries want to write to; it lies in memory
 # One thread for each numeric library: by default they take one for each core, and meet the limit of threads.
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "RAYON")
@@ -35,7 +37,7 @@ ENVIRONMENT = {f"{library}_NUM_THREADS": "1" for library in THREADS}
 class Limits:
     """How much time and memory the check of one point may use."""
 
-    seconds: float = 10
+    seconds: float = 10  # of processor time
     memory: int = 2 << 30  # bytes that its process may write to
 
 
@@ -124,16 +126,16 @@ class Worker:
         sources: pieces of code, run one after the other when the block is entered. An error in one is raised
             there as StudentError.
         isolation: `bubblewrap()`, or an empty list for a process with the rights of this one.
-        limits: the time starts when the object is made.
+        limits: the time on the clock, `PATIENCE` times that of the processor, starts when the object is made.
     """
 
     def __init__(self, sources: list[str], isolation: list[str], limits: Limits):
         self.limits = limits
-        self.deadline = time.monotonic() + limits.seconds
+        self.deadline = time.monotonic() + PATIENCE * limits.seconds
         self.folder = tempfile.TemporaryDirectory()
         script = "/worker.py" if isolation else worker.__file__
         memory = limits.memory - (SCRATCH_BYTES if isolation else 0)
-        seconds = int(limits.seconds) + 2  # of processor time, in case this process is killed
+        seconds = math.ceil(limits.seconds)
         threads = 64 if isolation else 0
         self.process = _start(
             isolation,
@@ -234,15 +236,18 @@ class Worker:
         hint = ". A graded cell must define or import all that it uses" if kind == "NameError" else ""
         raise StudentError(f"it stopped with {kind}{where}: {message}{hint}")
 
+    def _too_slow(self) -> TooSlowError:
+        return TooSlowError(
+            f"it did not end within {self.limits.seconds:g} seconds: does a loop run forever?"
+        )
+
     def _exchange(self, request: bytes) -> bytes:
         """Write a line and read one, until the time is up."""
         to_worker, from_worker = self.process.stdin.fileno(), self.process.stdout.fileno()
         while b"\n" not in self.unread:
             left = self.deadline - time.monotonic()
             if left <= 0:
-                raise TooSlowError(
-                    f"it did not end within {self.limits.seconds:g} seconds: does a loop run forever?"
-                )
+                raise self._too_slow()
             readable, writable, _ = select.select([from_worker], [to_worker] if request else [], [], left)
             try:
                 if writable:
@@ -255,6 +260,9 @@ class Worker:
             except BlockingIOError:
                 continue
             except BrokenPipeError as error:
+                with suppress(subprocess.TimeoutExpired):
+                    if self.process.wait(5) in (-signal.SIGXCPU, 128 + signal.SIGXCPU):
+                        raise self._too_slow() from error
                 raise StudentError("it ended Python (by exit(), a crash, or too much memory)") from error
             if len(self.unread) > MAX_REPLY_BYTES:
                 raise StudentError("its result is too large")
