@@ -36,6 +36,7 @@ The experiment
 Wing: reading other people's files
     reading/files          from bytes to lines
     reading/labelled       splits, columns, schemes of tags  < reading
+    reading/overlap        held-out sentences in running text
     reading/text           unlabelled text, up to a number of words  < reading
 Wing: running the experiment
     running/artifacts      what is made once: looked up under a key, built if missing  < settings
