@@ -255,10 +255,17 @@ def test_each_word_is_scored_once_and_gold_comes_back(tokenizer, lengths, length
     at = windows.word >= 0
     pieces = windows.input_ids[at].tolist()
     assert [[p] for p in pieces] == [first_piece[sentences[s][w]] for s, w in scored(windows)]
-    gold = [
-        [NAMES[t] if word != "\u0007" else "O" for word, t in zip(*pair, strict=True)]
-        for pair in zip(sentences, tags, strict=True)
-    ]
+    # A word without pieces is inside the mention that goes on behind it, and begins one that nobody began.
+    gold = []
+    for words, numbers in zip(sentences, tags, strict=True):
+        row = [NAMES[t] if word != "\u0007" else None for word, t in zip(words, numbers, strict=True)]
+        for place in reversed(range(len(row))):
+            if row[place] is None:
+                row[place] = "I-PER" if row[place + 1 : place + 2] == ["I-PER"] else "O"
+        for place, word in enumerate(words):
+            if word == "\u0007" and row[place] == "I-PER" and (place == 0 or row[place - 1] == "O"):
+                row[place] = "B-PER"
+        gold.append(row)
     assert tokenization.decode(windows, windows.labels, sentences, NAMES) == gold
 
 
