@@ -44,7 +44,7 @@ Wing: running the experiment
     running/resume         budgets as branches of one training that can be stopped
                            < masking model pretraining running settings tokenization
     running/replicate      what all arms of a seed share
-                           < corpora masking model running settings tokenization world
+                           < corpora masking model running scoring settings tokenization world
     running/arm            one arm of one replicate: its keys, its making, its counts
                            < boundary finetuning model pretraining running scoring settings tokenization world
     running/plan           how many replicates fit, and in which precision

@@ -187,8 +187,8 @@ def unknown_note(share: float, tokenizer: PreTrainedTokenizerFast) -> str:
         return note
     return (
         f"Warning: {note} A vocabulary of {len(tokenizer):,} pieces lacks characters of this text: choose a "
-        "larger one. A word of more than 100 characters is [UNK] as well: text without blanks has to be split "
-        "into words beforehand."
+        "larger one. A word of more than 100 characters is [UNK] as well: text without blanks has to be "
+        "split into words beforehand."
     )
 
 

@@ -624,10 +624,12 @@ def test_a_vocabulary_comes_from_a_tokenizer():
     class Tokenizer:
         mask_token_id, all_special_ids = 4, [0, 1, 2, 3, 4]
 
-        def __len__(self):
-            return 1_000
+        def get_vocab(self):
+            return {str(number): number for number in range(1_000) if not 500 <= number < 510}
 
-    assert Vocabulary.of(Tokenizer()) == Vocabulary(1_000, 4, (0, 1, 2, 3, 4))
+    gap = tuple(range(500, 510))
+    assert Vocabulary.of(Tokenizer()) == Vocabulary(1_000, 4, (0, 1, 2, 3, 4, *gap))
+    assert Vocabulary.of(Tokenizer()).never_drawn == ((0, 5), (500, 10))
     assert Vocabulary(np.int64(1_000), np.int64(4), (np.int64(0),)) == Vocabulary(1_000, 4, (0,))
 
 
