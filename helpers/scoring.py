@@ -52,8 +52,8 @@ def spans(tags: Sequence[str]) -> list[Mention]:
     for position, tag in enumerate([*tags, "O"]):
         if not isinstance(tag, str):
             raise ValueError(
-                f"tag {tag!r} at word {position} is not text: use names, such as B-PER, and leave out positions "
-                "that are not scored (-100); tokenization.decode does both"
+                f"tag {tag!r} at word {position} is not text: use names, such as B-PER, and leave out "
+                "positions that are not scored (-100); tokenization.decode does both"
             )
         if tag != "O" and tag[:2] not in ("B-", "I-"):
             raise ValueError(f"tag {tag!r} at word {position} is not IOB2: use O, B-TYPE or I-TYPE")
