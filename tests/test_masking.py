@@ -620,6 +620,14 @@ def test_a_vocabulary_says_what_it_expected_and_what_came(arguments, message):
         Vocabulary(*arguments)
 
 
+@pytest.mark.parametrize("strategy", ["token", "whole_word", "span"])
+def test_no_rows_give_an_empty_batch_and_rows_without_tokens_are_refused(strategy):
+    nothing = torch.zeros(0, 8, dtype=torch.long)
+    assert masked(nothing, nothing, Scheme(strategy)).inputs.shape == (0, 8)
+    with pytest.raises(ValueError, match=r"row 0 has no word that could be hidden.*Leave such rows out"):
+        masked(nothing.new_zeros(2, 0), nothing.new_zeros(2, 0), Scheme(strategy))
+
+
 def test_a_vocabulary_comes_from_a_tokenizer():
     class Tokenizer:
         mask_token_id, all_special_ids = 4, [0, 1, 2, 3, 4]
