@@ -40,6 +40,7 @@ Wing: reading other people's files
     reading/schemes        how tags are spelt, and what they are in IOB2  < reading
     reading/columns        which column holds the words and which the tags  < reading
     reading/labelled       the labelled sentences of all splits  < reading
+    reading/overlap        held-out sentences in running text
     reading/text           unlabelled text, up to a number of words  < reading
     reading/fetching       from the hub to this disk: bounded in time, checked byte for byte  < reading
     reading/parquet        the hub's files: their columns and rows  < reading
@@ -51,7 +52,7 @@ Wing: running the experiment
     running/resume         budgets as branches of one training that can be stopped
                            < masking model pretraining running settings tokenization
     running/replicate      what all arms of a seed share
-                           < corpora masking model reading running settings tokenization world
+                           < corpora masking model reading running scoring settings tokenization world
     running/arm            one arm of one replicate: its keys, its making, its counts
                            < boundary finetuning model pretraining running scoring settings tokenization world
     running/plan           how many replicates fit, and in which precision

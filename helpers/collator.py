@@ -40,8 +40,9 @@ def encode_with_word_ids(
       word. Consecutive punctuation marks are one word; so is an ending like 't ("isn't:" is isn | 't | :).
     - Unigram with Metaspace, as in T5 and XLM-R: text is split at blanks only ("isn't:" is one word). The "▁"
       before a word is part of it, and further blanks are words.
-    With `is_split_into_words` they are the words given; a byte-level tokenizer then needs
-    add_prefix_space=True to see blanks between them.
+    With `is_split_into_words` they are the words given. Byte-level tokenizers without add_prefix_space=True
+    would see no blanks between them, so all words but the first of a text are given one: the pieces are those
+    of the words in running text.
 
     Args:
         texts: strings, or lists of words with `is_split_into_words`. A text without words (an empty line) is
@@ -66,7 +67,8 @@ def encode_with_word_ids(
     if not len(texts):
         return rows
     options = {"max_length": max_length, "is_split_into_words": is_split_into_words}
-    encodings = tokenizer(list(texts), truncation=True, **options).encodings
+    given = _with_blanks(texts, tokenizer) if is_split_into_words else list(texts)
+    encodings = tokenizer(given, truncation=True, **options).encodings
     special_ids = _special_ids(tokenizer)
     for text, encoding in zip(texts, encodings, strict=True):
         if isinstance(text, str):
@@ -116,7 +118,7 @@ class MaskingCollator:
         return {**self.__dict__, "_generator": None, "_generator_seeds": None}
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Make a batch of rows.
+        """Make a batch of rows, at least one.
 
         Args:
             features: rows with "input_ids" and, of the same length, "word_ids" (-1 or None at special
@@ -127,9 +129,11 @@ class MaskingCollator:
             hidden), and the tokenizer's other model inputs if the rows have them ("token_type_ids").
 
         Raises:
-            ValueError: a column is missing or has another length, or `helpers.masking.mask` refuses the rows,
-                for example one without words.
+            ValueError: there are no rows, a column is missing or has another length, or
+                `helpers.masking.mask` refuses the rows, for example one without words.
         """
+        if not len(features):
+            raise ValueError("a batch needs at least one row: check that the texts hold words")
         names = {*self.tokenizer.model_input_names, "attention_mask"}
         batch = self.tokenizer.pad(
             [{name: row[name] for name in row if name in names} for row in features],
@@ -179,6 +183,22 @@ def _special_ids(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
     """Return the special ids that are never hidden; the unknown word may be, unless it has another role."""
     roles = [getattr(tokenizer, f"{role}_token_id") for role in ("bos", "eos", "sep", "pad", "cls", "mask")]
     return {*tokenizer.all_special_ids} - ({tokenizer.unk_token_id} - {*roles})
+
+
+def _with_blanks(texts: Sequence[Sequence[str]], tokenizer: "PreTrainedTokenizerBase") -> list[list[str]]:
+    """Put blanks before words, if the tokenizer then makes of them what it makes of running text."""
+
+    def pieces(text: str | list[str]) -> list[int]:
+        split = not isinstance(text, str)
+        return tokenizer(text, is_split_into_words=split, add_special_tokens=False)["input_ids"]
+
+    running = pieces("a b")
+    if pieces(["a", "b"]) == running or pieces(["a", " b"]) != running:
+        return [list(words) for words in texts]
+    return [
+        [word if word[:1].isspace() or not place else f" {word}" for place, word in enumerate(words)]
+        for words in texts
+    ]
 
 
 def _refuse_words_with_blanks(text: str, encoding: "Encoding") -> None:

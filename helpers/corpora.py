@@ -12,6 +12,7 @@ from pathlib import Path
 from helpers import world as invented
 from helpers.reading.files import CorpusError, readable
 from helpers.reading.labelled import Sentence, read_labelled
+from helpers.reading.overlap import WORDS, find_held_out
 from helpers.reading.splits import SPLITS, find_splits, hold_out
 from helpers.reading.text import read_text, text_files
 from helpers.settings import WorldSettings
@@ -144,6 +145,8 @@ def _valid_corpus(
     kept = [line for line in text if "".join(line.split()) not in held_out]
     if len(kept) < len(text):
         notes.append(f"{len(text) - len(kept)} lines of the text are dev or test sentences and were dropped.")
+    if "files" in origin:  # all sentences of the world share their frames
+        kept = _without_overlap(kept, labelled, notes)
     if not kept:
         raise CorpusError(f"{name}: no unlabelled text is left to pre-train on. Give a text file.")
 
@@ -153,6 +156,22 @@ def _valid_corpus(
     sha256 = {"text": _sha256(kept), **{split: _sha256(map(repr, labelled[split])) for split in SPLITS}}
     splits = {split: labelled[split] for split in SPLITS}
     return Corpus(kept, splits, tuple(types), {"corpus": name, **origin, "sha256": sha256}, notes)
+
+
+def _without_overlap(text: list[str], labelled: dict[str, list[Sentence]], notes: list[str]) -> list[str]:
+    """Drop lines that hold dev or test sentences, in part or among others, but no training sentences."""
+    train = {"".join(words) for words, _ in labelled["train"]}
+    others = [number for number, line in enumerate(text) if "".join(line.split()) not in train]
+    held_out = [words for split in ("dev", "test") for words, _ in labelled[split]]
+    found = find_held_out([text[number] for number in others], held_out)
+    if not found.lines:
+        return text
+    notes.append(
+        f"{len(found.lines)} more lines of the text hold {found.sentences} dev or test sentences, whole or "
+        f"{WORDS} words in a row, and were dropped."
+    )
+    dropped = {others[number] for number in found.lines}
+    return [line for number, line in enumerate(text) if number not in dropped]
 
 
 def _sha256(lines: Iterable[str]) -> str:

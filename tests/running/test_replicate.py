@@ -102,3 +102,20 @@ def test_one_endless_sentence_is_said_to_lack_empty_lines(labelled):
         (labelled / f"{split}.txt").write_text(f"Anna{split} B-PER\nsleeps O\n" * 150)
     with pytest.raises(CorpusError, match="has 1 labelled .* a sentence has 300 words, so the empty lines"):
         load(choose("smoke", str(labelled)))
+
+
+def test_notes_say_what_the_tokenizer_loses_of_a_corpus_of_files(settings, tmp_path):
+    sentence = ["Anna\tB-PER\n", "\u200c\tI-PER\n", "Keen\tI-PER\n", "read\tO\n"]
+    for split in ("train", "dev", "test"):
+        rows = "".join([*sentence, "\n"] * 25)
+        (tmp_path / f"{split}.txt").write_text(rows.replace("Anna", split), encoding="utf-8")
+    lost = "\nBo\tB-PER\n\u200c\tI-PER\n"  # no window can tell where this mention ends
+    with (tmp_path / "test.txt").open("a", encoding="utf-8") as file:
+        file.write(lost)
+    (tmp_path / "news.raw").write_text("Anna read a book and Bo sat .\n" * 400)
+    of_files = replace(settings, corpus=str(tmp_path), text=(str(tmp_path / "news.raw"),))
+    notes = load(of_files).corpus.notes
+    assert "0.00% of the text's pieces are [UNK]." in notes
+    assert any(
+        note.startswith("Warning: 1 of 26 mentions in the test split cannot be found") for note in notes
+    )

@@ -1,0 +1,97 @@
+"""Unlabelled text: what counts as a word, what is running text, and how much memory a file takes."""
+
+import tracemalloc
+
+import pytest
+
+from helpers import tokenization
+from helpers.reading.files import CorpusError
+from helpers.reading.text import count_words, read_text
+
+
+def read(path, content: str, words: int | None = None, notes: list[str] | None = None) -> list[str]:
+    path.write_text(content, encoding="utf-8")
+    return read_text([path], words, [] if notes is None else notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", 0),
+        ("Anna's half-way", 2),
+        ("国王Anna 读了 2 本书", 8),
+        ("カタカナ" * 10, 4),
+        ("ก" * 95 + " ข", 9),
+    ],
+)
+def test_words_are_counted_in_any_script(line, words):
+    assert count_words(line) == words
+
+
+def test_ideographs_are_counted_as_bert_splits_them():
+    bert = tokenization.train(["a"], 20).backend_tokenizer
+    for code in (0x4E00, 0x9FFF, 0x3400, 0x4DBF, 0x20000, 0x2A6DF, 0x2B740, 0xF900, 0x2F800, 0x3042, 0xAC00):
+        text = f"a{chr(code)}b"
+        split = bert.pre_tokenizer.pre_tokenize_str(bert.normalizer.normalize_str(text))
+        assert count_words(text) == len(split), hex(code)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["word " * 300_000, "国" * 300_000, "ก" * 3_000_000, "base64" * 300_000],
+    ids=lambda line: line[:2],
+)
+def test_the_limit_holds_in_any_script_and_inside_a_line(tmp_path, line):
+    notes: list[str] = []
+    lines = read(tmp_path / "a.txt", line, 10_000, notes)
+    assert 10_000 <= sum(map(count_words, lines)) < 30_000
+    assert "was read up to" in notes[-1]
+    if len(lines) > 1:
+        assert "line 1 has more than 20,000 characters" in notes[0]
+
+
+def test_a_file_of_one_line_takes_little_memory(tmp_path):
+    (tmp_path / "a.txt").write_text("word " * 4_000_000)
+    tracemalloc.start()
+    read_text([tmp_path / "a.txt"], 10_000, [])
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 3_000_000  # of 20,000,000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.txt", '{"text": "Anna read."}\n{"text": "Bo sat."}\n', "JSON"),
+        ("a.txt", '[\n  {\n "text": "Anna read."}]\n', "JSON"),
+        ("a.txt", '[{"text": "Anna read."}]', "JSON"),
+        ("a.jsonl", '["Anna read."]\n', "JSON"),
+        ("a.csv", "Anna read.\n", "a table"),
+        ("a.txt", 'id,text\n1,"Anna read, twice."\n', "a table"),
+        ("a.txt", '"id";"text"\n1;"Anna read."\n', "a table"),
+        ("a.txt", "1\tAnna read.\n2\tBo sat.\n", "a table of 2 columns"),
+        ("a.txt", "Anna\tB-PER\nread\tO\n\nBo\tB-PER\n", "words with their tags"),
+        ("a.txt", "Anna NN B-PER\nread VB O\n", "words with their tags"),
+        ("a.xml", '<?xml version="1.0"?>\n<page>', "XML or HTML"),
+        ("a.txt", '<doc id="12" title="Anna">\nAnna read.\n</doc>', "XML or HTML"),
+    ],
+)
+def test_what_is_no_running_text_is_refused_by_name(tmp_path, name, content, what):
+    with pytest.raises(CorpusError, match=rf"{name}: {what}.*, not running text. Write the text alone"):
+        read(tmp_path / name, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Anna\tread.\n",
+        "[1] Anna read.\n",
+        "Yes, no, maybe\n",
+        "1\tAnna\nread\n",
+        "Blood type O\nAnna read\n",
+        "{braces}\n",
+        "< 3\n",
+    ],
+)
+def test_running_text_may_look_odd(tmp_path, content):
+    assert read(tmp_path / "a.txt", content) == content.splitlines()
