@@ -297,12 +297,12 @@ def encode(
     labels, sentence_numbers, words = np.full(shape, IGNORED), np.full(shape, -1), np.full(shape, -1)
     row = 0
     for number, (encoding, windows) in enumerate(zip(encodings, cuts, strict=True)):
-        word_ids = encoding.word_ids
+        ids, word_ids = encoding.ids, encoding.word_ids  # once: each access copies the whole list
         first = np.array(label_pieces(range(len(sentences[number])), word_ids), np.int64)
         label = np.array(label_pieces(tags[number], word_ids), np.int64) if tags is not None else None
         for start, end, score_from, score_to in windows:
             input_ids[row, 0] = tokenizer.cls_token_id
-            input_ids[row, 1 : 1 + end - start] = encoding.ids[start:end]
+            input_ids[row, 1 : 1 + end - start] = ids[start:end]
             input_ids[row, 1 + end - start] = tokenizer.sep_token_id
             attention_mask[row, : 2 + end - start] = 1
             scored = score_from + np.flatnonzero(first[score_from:score_to] >= 0)
