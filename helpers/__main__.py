@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--scale", choices=SCALES, help="how large (default: the variable SCALE, or laptop)")
     what.add_argument("--corpus", help="'world' (the default), or a folder with train, dev and test files")
     what.add_argument(
-        "--text", nargs="+", metavar="FILE", help="unlabelled text for a folder: plain, .gz, .xz"
+        "--text", nargs="+", metavar="FILE", help="unlabelled text for a folder: plain, gzip, bzip2, xz"
     )
     what.add_argument(
         "--columns", metavar="word=2,tag=3", help="which columns of a folder's files hold words and tags"

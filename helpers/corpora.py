@@ -53,7 +53,8 @@ def load(
 
     Args:
         corpus: "world" or a folder.
-        text: files of unlabelled text for a folder, plain, `.gz` or `.xz`; without them, the training words.
+        text: files of unlabelled text for a folder, plain, or compressed by gzip, bzip2 or xz; without
+            them, the training words.
         world: what world to invent; the default settings if left out.
         words: stop reading unlabelled text after the line that reaches this many words, so that memory
             stays bounded; None reads all of it.
