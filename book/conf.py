@@ -1,4 +1,4 @@
-"""Sphinx's settings for the book. `python -m helpers book` writes the sources first, and then calls Sphinx."""
+"""Sphinx's settings for the book, whose sources `python -m helpers book` writes before it calls Sphinx."""
 
 import ast
 import dataclasses

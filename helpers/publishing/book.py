@@ -105,7 +105,7 @@ def rooms() -> dict[str, dict[str, str]]:
 
 
 def _readme() -> dict[str, str]:
-    """README in three pages: what was found, how to run it, and how to use its parts."""
+    """Split README into three pages: what was found, how to run it, and how to use its parts."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     first, fence, rest = readme.partition("```")
     parts: dict[str, list[str]] = {"running.md": ["# Run it yourself\n"], "reuse.md": ["# Use its parts\n"]}
@@ -116,7 +116,7 @@ def _readme() -> dict[str, str]:
 
 
 def _reference() -> dict[str, str]:
-    """A page for each front room, and one that lists them."""
+    """List the front rooms on one page, and give each a page of its own."""
     found = rooms()
     texts = {f"api/{room}.md": ROOM_PAGE.format(room=room) for group in found.values() for room in group}
     index = ["# The code", "", (helpers.__doc__ or "").split("\n\n")[1], ""]
@@ -137,7 +137,7 @@ def _prepare(notebook, name: str, places: dict[str, str], folder: Path) -> None:
             for output in cell.outputs:
                 if html := output.get("data", {}).get("text/html"):
                     output.data["text/html"] = html.replace("<th></th>", "<td></td>")
-            settings = {"image": {"alt": pages.description(notebook, index)}}
+            settings: dict = {"image": {"alt": pages.description(notebook, index)}}
             if what := _folded(cell):
                 cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
                 settings |= {"code_prompt_show": what, "code_prompt_hide": what}

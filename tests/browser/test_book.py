@@ -1,4 +1,4 @@
-"""The web book, as a reader uses it: found by searching, on a phone, in the dark, read aloud, without a network."""
+"""The web book, as a reader uses it: by searching, on a phone, in the dark, read aloud, without a network."""
 
 import threading
 from functools import partial
