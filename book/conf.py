@@ -42,6 +42,7 @@ html_css_files = ["book.css"]
 html_js_files = [("book.js", {"defer": "defer"})]
 html_favicon = "_static/icon.svg"
 html_context = {"default_mode": "auto"}
+html_use_index = html_domain_indices = False  # the search finds the same
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
