@@ -67,6 +67,7 @@ Wing: publishing it
     publishing/notebooks   the notebooks as files, and executing them  < running settings
     publishing/colab       badges, the setup cell, the project's address, Google Drive  < publishing settings
     publishing/pages       executed notebooks as web pages  < publishing
+    publishing/book        the sources of the web book, and calling Sphinx  < publishing settings
     publishing/report      a run told in words, and report.html  < figures publishing settings
 Wing: assigning it
     coursework/archives    notebooks in folders and archives, within limits

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 # Modules that import torch are imported where they are used, so that --help and address answer at once.
 from helpers import settings
-from helpers.publishing import colab, notebooks, pages
+from helpers.publishing import book, colab, notebooks, pages
 from helpers.settings import ROOT, SCALES, Settings
 
 CONTINUES = "What is finished is kept: the same command goes on from there."
@@ -86,6 +86,8 @@ def _message(error: Exception) -> str:
     """Return what to tell the user of an error that is not a defect of the program; "" for any other."""
     if isinstance(error, BrokenExecutor):  # says itself how it goes on
         return str(error)
+    if isinstance(error, book.BookError):
+        return str(error)
     if isinstance(error, notebooks.NotebookError | FloatingPointError):
         return f"{error}\n{CONTINUES}"
     if isinstance(error, MemoryError):
@@ -137,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         ("pretrain", pretrain, [what]),
         ("notebooks", execute_notebooks, []),
         ("address", address, []),
+        ("book", make_book, []),
     ):
         about = (command.__doc__ or "").partition("\n")[0]
         commands.add_parser(name, parents=parents, help=about, description=about).set_defaults(
@@ -400,6 +403,11 @@ def address(options: argparse.Namespace) -> None:
         raise InputError(error) from error
     names = "\n".join(str(path.relative_to(ROOT)) for path in changed)
     _print(names or "Everything has this address already.")
+
+
+def make_book(options: argparse.Namespace) -> None:
+    """Make the web book from the committed notebooks, the Markdown files and the docstrings."""
+    _print(f"Book: {book.build()}")
 
 
 # --- coursework ---

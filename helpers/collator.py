@@ -1,7 +1,7 @@
 """Token, whole-word and span masking as a data collator, for `Trainer` and for a plain `DataLoader`.
 
 It replaces `transformers.DataCollatorForLanguageModeling`, which cannot hide spans. In six lines, for a
-`datasets.Dataset` with a column "text":
+`datasets.Dataset` with a column "text"::
 
     rows = dataset.map(lambda batch: encode_with_word_ids(batch["text"], tokenizer, max_length=128),
                        batched=True, remove_columns=dataset.column_names)
@@ -34,12 +34,14 @@ def encode_with_word_ids(
     """Tokenize texts and keep the number of each token's word, which `MaskingCollator` needs.
 
     Words are the tokenizer's own (`BatchEncoding.word_ids`), so they differ from kind to kind:
+
     - BERT's WordPiece: text is split at blanks, and each punctuation mark is a word ("isn't:" is
       isn | ' | t | :).
     - Byte-level BPE of GPT-2 and RoBERTa: the blank before a word is part of it, and further blanks are a
       word. Consecutive punctuation marks are one word; so is an ending like 't ("isn't:" is isn | 't | :).
     - Unigram with Metaspace, as in T5 and XLM-R: text is split at blanks only ("isn't:" is one word). The "▁"
       before a word is part of it, and further blanks are words.
+
     With `is_split_into_words` they are the words given. Byte-level tokenizers without add_prefix_space=True
     would see no blanks between them, so all words but the first of a text are given one: the pieces are those
     of the words in running text.

@@ -101,8 +101,23 @@ def setup_source(repository: str, ref: str, is_commit: bool = False) -> str:
     return SETUP.format(repository=repository, fetch=fetch, refusal=refusal)
 
 
+def link(repository: str, ref: str, name: str) -> str:
+    """Return the address at which Colab, which opens notebooks from GitHub only, opens a notebook.
+
+    Args:
+        repository: the project's address on GitHub.
+        ref: a branch or tag of it.
+        name: the notebook's file name without its ending.
+
+    Returns:
+        An address on Colab.
+    """
+    path = repository.removeprefix("https://github.com/")
+    return f"https://colab.research.google.com/github/{path}/blob/{ref}/notebooks/{name}.ipynb"
+
+
 def badge(repository: str, ref: str, name: str) -> str:
-    """Return the badge that opens a notebook on Colab, which opens notebooks from GitHub only.
+    """Return the badge that opens a notebook on Colab.
 
     Args:
         repository: the project's address on GitHub.
@@ -112,11 +127,8 @@ def badge(repository: str, ref: str, name: str) -> str:
     Returns:
         An image with a link, in Markdown.
     """
-    path = repository.removeprefix("https://github.com/")
-    return (
-        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        f"(https://colab.research.google.com/github/{path}/blob/{ref}/notebooks/{name}.ipynb)"
-    )
+    image = "https://colab.research.google.com/assets/colab-badge.svg"
+    return f"[![Open in Colab]({image})]({link(repository, ref, name)})"
 
 
 def set_address(notebook, repository: str, ref: str, name: str) -> None:
