@@ -53,7 +53,7 @@ check: lint
 test: PYTEST_OPTIONS =
 test-all: PYTEST_OPTIONS = -m "not real"
 test test-all: lint
-	SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake $(PYTEST_OPTIONS) tests notebooks
+	SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --nbmake $(PYTEST_OPTIONS) tests notebooks
 
 test-browser: $(FOR_TEST)
 	$(BIN)/python tests/browser/chromium.py
