@@ -32,8 +32,9 @@ ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)  # of reading co
 class Parts:
     """A cell cut into what is graded, what follows, and what is left out."""
 
-    graded: str  # up to the function's last definition; line numbers are those of the cell
-    rest: str  # an error in it does not matter, as in Jupyter: the function is there by then
+    graded: str  # the function and all that it needs above it; line numbers are those of the cell
+    aside: str  # what stands above it and it does not need
+    rest: str  # what stands below; errors in it and aside do not matter, the function is there by then
     awaits: tuple[int, ...] = ()  # lines with `await` outside a function, which are left out
 
 
@@ -211,7 +212,7 @@ def parts(name: str, source: str) -> Parts:
     python = as_python(source)
     tree = parsed(python)
     if tree is None:
-        return Parts(python, "")
+        return Parts(python, "", "")
     left_out, awaits = set(), []
     for statement in tree.body:
         nodes = list(_own_nodes(statement))
@@ -230,8 +231,33 @@ def parts(name: str, source: str) -> Parts:
         (number for number, one in enumerate(tree.body) if name in _bound(one)), default=len(tree.body)
     )
     before, after = tree.body[: last + 1], tree.body[last + 1 :]
+    aside = set(before) - left_out - _needed(name, [one for one in before if one not in left_out])
+    others = _without(python, set(tree.body) - aside) if aside else ""
     rest = _without(python, {*before, *left_out}) if set(after) - left_out else ""
-    return Parts(_without(python, {*after, *left_out}), rest, tuple(awaits))
+    return Parts(_without(python, {*after, *left_out, *aside}), others, rest, tuple(awaits))
+
+
+def _needed(name: str, statements: Sequence[ast.stmt]) -> set[ast.stmt]:
+    """Return the statements that give a function its value, or a value to what it uses in turn."""
+    data = {
+        bound
+        for one in statements
+        if not isinstance(one, Definition | ast.Import | ast.ImportFrom)
+        for bound in _bound(one)
+    }
+    needed, names, size = set(), {name}, -1
+    if not any(name in _bound(one) for one in statements):
+        return set(statements)
+    while len(needed) > size:
+        size = len(needed)
+        for one in statements:
+            if one in needed:
+                continue
+            used = {node.id for node in _own_nodes(one) if isinstance(node, ast.Name)}
+            if _bound(one) & names or used & names & data:  # `table.append(3)` changes a table
+                needed.add(one)
+                names |= names_used(ast.unparse(one))
+    return needed
 
 
 def _without(python: str, statements: set[ast.stmt]) -> str:
@@ -264,8 +290,8 @@ def program(exercise: Exercise, answer: str, taken_along: str = "") -> tuple[str
     if taken_along:
         pieces.append(f"exec(compile({taken_along!r}, '<other cells>', 'exec'))")
     pieces.append(cell.graded)
-    if cell.rest:
-        run = f"exec(compile({cell.rest!r}, {CODE_NAME!r}, 'exec'))"
+    for other in filter(None, (cell.aside, cell.rest)):
+        run = f"exec(compile({other!r}, {CODE_NAME!r}, 'exec'))"
         pieces.append(f"try:\n    {run}\nexcept BaseException:\n    pass")
     return tuple(pieces)
 

@@ -43,7 +43,8 @@ SUFFIXES = set(
         "span",
     ]
 )
-PLATFORM = re.compile(r"[ _-](late_)?\d+_(\d+_|assignsubmission).*", re.IGNORECASE)  # Canvas, Moodle
+# Canvas, Moodle, Blackboard
+PLATFORM = re.compile(r"[ _-](late_)?\d+_(\d+_|assignsubmission).*|[ _-]attempt_\d.*", re.IGNORECASE)
 
 
 @dataclass
@@ -150,7 +151,7 @@ def _whose(
             suffix = stem[len(student) :] if stem.lower().startswith(student.lower()) else stem
             attempts[student].append(([int(number) for number in re.findall(r"\d{1,20}", suffix)], path))
         for name in seeds:
-            if student is None and stem.lower().startswith(name.lower()):
+            if student not in seeds and stem.lower().startswith(name.lower()):
                 unclaimed[name].append(printable(path.name))
     last_one_last = {
         student: [path for _, path in sorted(found, key=lambda one: one[0])]

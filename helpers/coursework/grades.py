@@ -14,7 +14,7 @@ from helpers.coursework.exercises import Exercise, all_exercises
 from helpers.coursework.written import cell
 
 OWN_NUMBERS = "own_numbers"  # an exercise that is solved by numbers: there, equal code says nothing
-EARLIER = "not in this folder: the row is from an earlier run"
+EARLIER = "not in this folder: the points are of an earlier run"
 
 
 @dataclass
@@ -33,6 +33,7 @@ class Grade:
     submission: Submission
     outcomes: dict[str, Outcome] = field(default_factory=dict)  # by the names of the points
     same_code: dict[str, list[str]] = field(default_factory=dict)  # exercise -> who has the same code
+    carried_over: list[str] = field(default_factory=list)  # exercises whose points are of an earlier run
 
     def earned(self, exercise: Exercise) -> float | None:
         """Return the points for an exercise.
@@ -79,6 +80,8 @@ def find_same_code(grades: list[Grade]) -> None:
         code = {}
         for grade in (grade for grade in grades if grade.earned(exercise)):
             student = grade.submission.student
+            if exercise.name not in grade.submission.answers:
+                continue  # of an earlier run
             code[student] = collecting.canonical_code(grade.submission.answers[exercise.name])
             students[code[student]].append(student)
         for grade in (grade for grade in grades if grade.submission.student in code):
@@ -100,10 +103,18 @@ def write_table(grades: list[Grade], path: Path, say: Callable[[str], None]) -> 
         say: called with a line about what the instructor should know.
     """
     rows = {cell(grade.submission.student): _row(grade) for grade in grades}
-    missing = [cell(grade.submission.student) for grade in grades if not grade.submission.handed_in]
+    missing = [
+        cell(grade.submission.student)
+        for grade in grades
+        if not grade.submission.handed_in and not grade.carried_over and not grade.total()
+    ]
     if path.exists():
         try:
             earlier = {row.values["student"]: row.values for row in records.read_table(path, ["student"])}
+            for name in [name for name in earlier if records.same_student(name, list(rows))]:
+                changed, theirs = earlier.pop(name), records.same_student(name, list(rows))
+                say(f"{path}: {name} was taken for {theirs}: a spreadsheet may have changed it")
+                earlier.setdefault(theirs, changed | {"student": theirs})
         except records.CourseworkError as error:
             say(f"{error}. It is in the folder `backups` now, and was written again without its rows")
             earlier = {}
@@ -131,6 +142,10 @@ def _row(grade: Grade) -> dict[str, str]:
     row["total"] = f"{grade.total():g}"
     row["most"] = f"{sum(exercise.maximum for exercise in all_exercises()):g}"
     to_do = [str(finding) for finding in grade.submission.findings if not finding.repaired]
+    if grade.carried_over:
+        if not grade.submission.handed_in:
+            to_do = []
+        to_do.insert(0, f"{EARLIER} for {', '.join(grade.carried_over)}")
     same = [f"{name}: same code as {', '.join(others)}" for name, others in grade.same_code.items()]
     row["look"] = "; ".join([*to_do, *same])
     for column, value in grade.submission.roster_columns.items():

@@ -8,6 +8,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -82,22 +83,26 @@ def grade(
     typed = folder / "written.csv"
     written.read(typed)  # what is wrong with it is said before hours are spent
     outcomes = _grade_code(submissions, folder / "results", isolation, limits, jobs or settings.processors())
+    carried = [
+        _carried_over(submission, of_code, folder / "results")
+        for submission, of_code in zip(submissions, outcomes, strict=True)
+    ]
     rows = written.match(written.read(typed), [one.student for one in submissions], say, typed)
     found = []
-    for submission, of_code in zip(submissions, outcomes, strict=True):
+    for submission, of_code, earlier in zip(submissions, outcomes, carried, strict=True):
         by_hand = {
             exercise.name: Outcome(
                 *written.grade(rows, submission.student, exercise, submission.answers.get(exercise.name))
             )
             for exercise in written.exercises()
         }
-        found.append(Grade(submission, of_code | by_hand))
+        found.append(Grade(submission, of_code | by_hand, carried_over=earlier))
     grades.find_same_code(found)
     written.write(typed, rows, {one.student: one.answers for one in submissions}, say)
     grades.write_table(found, folder / "grades.csv", say)
     for one in found:
         page = folder / "feedback" / f"{file_name(one.submission.student)}.html"
-        if one.submission.handed_in or not page.exists():
+        if one.submission.handed_in or one.carried_over or not page.exists():
             write_page(one, page)
     return found
 
@@ -121,9 +126,9 @@ def _grade_code(
 ) -> list[dict[str, Outcome]]:
     """Grade the functions of all submissions, or read from `folder` how they were graded before."""
     keys = [_key_or_none(submission, isolation, limits) for submission in submissions]
-    caches = [folder / f"{file_name(submission.student)}.json" for submission in submissions]
+    caches = [_cache_of(submission, folder) for submission in submissions]
     outcomes = [_read_cache(cache, key) if key else None for cache, key in zip(caches, keys, strict=True)]
-    waiting = [place for place, found in enumerate(outcomes) if found is None]
+    waiting = [place for place, found in enumerate(outcomes) if found is None and submissions[place].answers]
     if waiting:
         _import_once()
         _grade_reference(tuple(isolation), limits, jobs)
@@ -142,10 +147,45 @@ def _grade_code(
             whole = {name: part for found in parts[place] for name, part in found.items()}
             outcomes[place], key = whole, keys[place]
             if key:
+                whole |= _earlier(submission, _read_cache(caches[place]) or {})
                 _write_cache(caches[place], key, whole)
             bar.update()
     bar.close()
-    return [found or {} for found in outcomes]
+    return [_not_handed_in() if found is None else found for found in outcomes]
+
+
+def _not_handed_in() -> dict[str, Outcome]:
+    points = [point for exercise in _code_exercises() for point in exercise.points]
+    return {point.name: Outcome(0, "the cell was not handed in") for point in points}
+
+
+def _cache_of(submission: Submission, folder: Path) -> Path:
+    return folder / f"{file_name(submission.student)}.json"
+
+
+def _earlier(submission: Submission, outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
+    """Return earlier outcomes of exercises that earned points then and are not among the answers now."""
+    return {
+        point.name: outcomes[point.name]
+        for exercise in _code_exercises()
+        if exercise.name not in submission.answers
+        and any(outcomes[one.name].earned for one in exercise.points if one.name in outcomes)
+        for point in exercise.points
+    }
+
+
+def _carried_over(submission: Submission, outcomes: dict[str, Outcome], folder: Path) -> list[str]:
+    """Keep the points of an earlier run for exercises that this one does not hold; return their names.
+
+    A folder of late hand-ins, or a zip file that cannot be read this time, takes nothing away.
+    """
+    earlier = _earlier(submission, _read_cache(_cache_of(submission, folder)) or {})
+    outcomes |= earlier
+    return [
+        exercise.name
+        for exercise in _code_exercises()
+        if any(point.name in earlier for point in exercise.points)
+    ]
 
 
 @cache  # once in a process
@@ -177,7 +217,7 @@ def _side_by_side(
     rest = list(range(len(tasks)))
     if min(jobs, len(tasks)) > 1:
         fork = multiprocessing.get_context("fork")  # what was imported here is there
-        pool = ProcessPoolExecutor(min(jobs, len(tasks)), fork, initializer=_ignore_interrupts)
+        pool = ProcessPoolExecutor(min(jobs, len(tasks)), fork, initializer=_in_a_group_of_its_own)
         try:
             futures = {
                 pool.submit(grade_exercise, *tasks[number], isolation, limits): number for number in rest
@@ -188,6 +228,11 @@ def _side_by_side(
                 rest.remove(futures[future])
                 error = future.exception()
                 yield futures[future], error if isinstance(error, Exception) else future.result()
+        except BaseException:  # Ctrl-C, say: what runs now is run again another time
+            for process in multiprocessing.active_children():
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     for number in rest:
@@ -199,8 +244,9 @@ def _side_by_side(
             yield number, result
 
 
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+def _in_a_group_of_its_own() -> None:
+    os.setpgid(0, 0)  # which the process that started this one ends, with all that run in it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _key_or_none(submission: Submission, isolation: list[str], limits: Limits) -> str | None:
@@ -227,21 +273,21 @@ def _key(submission: Submission, isolation: list[str], limits: Limits) -> str:
 
 def _write_cache(cache: Path, key: str, outcomes: dict[str, Outcome]) -> None:
     if any(outcome.timed_out or outcome.earned is None for outcome in outcomes.values()):
-        return  # the machine may have been busy
+        key = ""  # the machine may have been busy: it is tried again
     rows = {name: [part.earned, part.message, part.timed_out] for name, part in outcomes.items()}
     write_whole(cache, json.dumps({"key": key, "outcomes": rows}).encode())
 
 
-def _read_cache(cache: Path, key: str) -> dict[str, Outcome] | None:
-    """Return the outcomes that were saved under this key; None if there are none, or they are damaged."""
+def _read_cache(cache: Path, key: str | None = None) -> dict[str, Outcome] | None:
+    """Return the outcomes that were saved, under this key or under any; None without any, or if damaged."""
     try:
         saved = json.loads(cache.read_text(encoding="utf-8"))
-        if saved["key"] != key:
+        if key is not None and saved["key"] != key:
             return None
         outcomes = {}
         for point in (point for exercise in _code_exercises() for point in exercise.points):
             earned, message, timed_out = saved["outcomes"][point.name]
-            if earned not in (0, point.points) or not isinstance(message, str):
+            if earned not in (0, point.points, None) or not isinstance(message, str):
                 return None
             outcomes[point.name] = Outcome(earned, message, bool(timed_out))
         return outcomes

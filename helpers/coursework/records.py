@@ -157,6 +157,21 @@ def number_in(name: str) -> float | None:
     return float(name) if re.fullmatch(r"\d+(\.\d*)?([eE][+-]?\d{1,2})?", name, re.ASCII) else None
 
 
+def same_student(name: str, students: Sequence[str]) -> str:
+    """Return whose identifier a spreadsheet has changed into this one, such as 00123 into 123.
+
+    Args:
+        name: as it stands in a table.
+        students: the identifiers.
+
+    Returns:
+        The one that means the same number; empty if none or several do, or the name is one of them.
+    """
+    number = number_in(name)
+    same = [student for student in students if number is not None and number_in(student) == number]
+    return same[0] if len(same) == 1 and name not in students else ""
+
+
 def students(path: Path, taken: Sequence[str] = OUR_COLUMNS) -> list[dict[str, str]]:
     """Read the list of students, a table whose column `student` holds a short identifier for each.
 

@@ -171,7 +171,7 @@ def find(rows: Iterable[Row], student: str, exercise: Exercise, answer: str | No
 
 
 def grade(
-    rows: Iterable[Row], student: str, exercise: Exercise, answer: str | None
+    rows: Sequence[Row], student: str, exercise: Exercise, answer: str | None
 ) -> tuple[float | None, str]:
     """Look up the points that a person gave.
 
@@ -185,6 +185,9 @@ def grade(
         The points and the comment; None for points that are not given yet.
     """
     row = find(rows, student, exercise, answer)
+    if row is None and answer is None:  # not here this time: what was typed for it before counts
+        earlier = [one for one in rows if _key(one) == (cell(student), exercise.name) and is_typed(one)]
+        row = earlier[-1] if earlier else None
     if row and row.values["points"]:
         return float(row.values["points"]), row.values["comment"]
     if not _words(answer):
@@ -210,7 +213,7 @@ def write(
             own = [row for row in rows if _key(row) == (cell(student), exercise.name)]
             same = find(own, student, exercise, answer)
             others = [row for row in own if row is not same and is_typed(row)]
-            if others:
+            if others and answer is not None:
                 lines = ", ".join(str(row.line) for row in others)
                 say(f"{path}:{lines}: {printable(student)}: points for another answer are kept, uncounted")
             older = [row.values for row in others]
