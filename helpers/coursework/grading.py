@@ -175,9 +175,17 @@ def _earlier(submission: Submission, outcomes: dict[str, Outcome]) -> dict[str, 
 
 
 def _carried_over(submission: Submission, outcomes: dict[str, Outcome], folder: Path) -> list[str]:
-    """Keep the points of an earlier run for exercises that this one does not hold; return their names.
+    """Keep the points of an earlier run for exercises that this one does not hold.
 
     A folder of late hand-ins, or a zip file that cannot be read this time, takes nothing away.
+
+    Args:
+        submission: what was collected this time.
+        outcomes: of its points; those of an earlier run are put in.
+        folder: of the cache.
+
+    Returns:
+        The names of the exercises.
     """
     earlier = _earlier(submission, _read_cache(_cache_of(submission, folder)) or {})
     outcomes |= earlier
@@ -229,9 +237,9 @@ def _side_by_side(
                 error = future.exception()
                 yield futures[future], error if isinstance(error, Exception) else future.result()
         except BaseException:  # Ctrl-C, say: what runs now is run again another time
-            for process in multiprocessing.active_children():
+            for pid in [process.pid for process in multiprocessing.active_children() if process.pid]:
                 with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                    os.killpg(pid, signal.SIGKILL)
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -380,7 +380,7 @@ def test_who_is_not_in_this_folder_keeps_row_and_page(graded_again, tmp_path):
         grading.grade([late, gone], tmp_path, False, say=said.append)
         second = rows_of(tmp_path / "grades.csv")
         assert second["ada"] == first["ada"] | {"look": second["ada"]["look"]}
-        assert second["ada"]["look"].startswith("not in this folder: the row is from an earlier run")
+        assert second["ada"]["look"].startswith("not in this folder: the points are of an earlier run")
         assert second["ada"]["look"].count("not in this folder") == 1
         assert "nothing was handed in" not in second["ben"]["look"]
     assert (tmp_path / "feedback" / "ada.html").read_text() == "the page of the first run"
