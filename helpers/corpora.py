@@ -4,6 +4,8 @@
 """
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +18,8 @@ from helpers.reading.overlap import WORDS, find_held_out
 from helpers.reading.splits import SPLITS, find_splits, hold_out
 from helpers.reading.text import read_text, text_files
 from helpers.settings import WorldSettings
+
+LONG_LINE = 5_000  # characters
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ def _valid_corpus(
                 f"{names[split]}: the {split} split has no entities, every tag is O. Check that the tag is "
                 "the last column" + (", or add a dev file." if names["dev"] == names["train"] else ".")
             )
+    notes += _types_without_training(labelled)
     train = {tuple(words) for words, _ in labelled["train"]}
     shared = sum(tuple(words) in train for words, _ in labelled["test"])
     if shared:
@@ -143,13 +148,19 @@ def _valid_corpus(
         )
     # Blanks are left out of the comparison, since running text has none before a full stop.
     held_out = {"".join(words) for split in ("dev", "test") for words, _ in labelled[split]}
-    kept = [line for line in text if "".join(line.split()) not in held_out]
-    if len(kept) < len(text):
-        notes.append(f"{len(text) - len(kept)} lines of the text are dev or test sentences and were dropped.")
+    lines = [part for line in text for part in _sentences_of_long(line)] if "files" in origin else text
+    kept = [line for line in lines if "".join(line.split()) not in held_out]
+    if len(kept) < len(lines):
+        notes.append(
+            f"{len(lines) - len(kept)} lines of the text are dev or test sentences and were dropped."
+        )
     if "files" in origin:  # all sentences of the world share their frames
         kept = _without_overlap(kept, labelled, notes)
     if not kept:
-        raise CorpusError(f"{name}: no unlabelled text is left to pre-train on. Give a text file.")
+        raise CorpusError(
+            f"{name}: no unlabelled text is left to pre-train on, since all {len(lines):,} lines hold dev or "
+            "test sentences. Give other text, one sentence or paragraph a line."
+        )
 
     types = sorted(
         {tag[2:] for sentences in labelled.values() for _, tags in sentences for tag in tags} - {""}
@@ -157,6 +168,29 @@ def _valid_corpus(
     sha256 = {"text": _sha256(kept), **{split: _sha256(map(repr, labelled[split])) for split in SPLITS}}
     splits = {split: labelled[split] for split in SPLITS}
     return Corpus(kept, splits, tuple(types), {"corpus": name, **origin, "sha256": sha256}, notes)
+
+
+def _sentences_of_long(line: str) -> list[str]:
+    """Cut a line that is longer than a paragraph into sentences, so that one costs no more than itself."""
+    return re.split(r"(?<=[.!?]) +|(?<=[。！？])", line) if len(line) > LONG_LINE else [line]
+
+
+def _types_without_training(labelled: dict[str, list[Sentence]]) -> list[str]:
+    """Warn of types that stand in dev or test and never in train: no model can find them."""
+    counts = {
+        split: Counter(tag[2:] for _, tags in sentences for tag in tags if tag.startswith("B-"))
+        for split, sentences in labelled.items()
+    }
+    notes = []
+    for split in ("dev", "test"):
+        if unknown := sorted(counts[split].keys() - counts["train"].keys()):
+            mentions = sum(counts[split][type_] for type_ in unknown)
+            notes.append(
+                f"Warning: {mentions:,} of {counts[split].total():,} mentions in {split} are of types that "
+                f"train does not have ({', '.join(map(ascii, unknown[:5]))}), and cannot be found. Train has "
+                f"{', '.join(map(ascii, sorted(counts['train'])[:9]))}."
+            )
+    return notes
 
 
 def _without_overlap(text: list[str], labelled: dict[str, list[Sentence]], notes: list[str]) -> list[str]:

@@ -491,3 +491,54 @@ def test_a_generated_sentence_that_is_not_iob2_is_refused(monkeypatch):
         monkeypatch.setattr(corpora.invented, "generate", lambda settings, made=made: made)
         with pytest.raises(CorpusError, match="sentence 2 of train is not IOB2"):
             load("world")
+
+
+# What looks right and is not
+
+
+@pytest.mark.parametrize("comment", ["# sent_id = s-1", "# id: w_1 x", "# S-1 N N", "# text = Anna B-PER"])
+def test_a_comment_whose_fields_look_like_tags_is_no_word(folder, comment):
+    train = f"{comment}\nAnna NNP B-NP B-PER\nreads VB B-VP O\nBooks NN B-NP O\n"
+    corpus = load(folder(train=train, dev=train.replace("Anna", "Cy"), test=train.replace("Anna", "Bo")))
+    assert corpus.types == ("PER",)
+    assert corpus.splits["train"] == [(["Anna", "reads", "Books"], ["B-PER", "O", "O"])]
+
+
+def test_types_that_train_does_not_have_are_named(folder):
+    corpus = load(folder(test="Oslo\tB-LOCATION\nand\tO\nRome\tB-LOC\n"))
+    assert (
+        "Warning: 1 of 2 mentions in test are of types that train does not have ('LOCATION'), and cannot be "
+        "found. Train has 'LOC', 'PER'."
+    ) in corpus.notes
+    assert not any("types that train" in note for note in load(folder()).notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "word tag\nOslo B-LOC\nwoke O\nup O\n" + "and O\n" * 9,
+        "# c\nOslo B_LOC\nwoke O\nup O\n" + "and O\n" * 9,
+        "B-LOC Oslo\nO woke\nO up\n" + "O and\n" * 9,
+        "Oslo b-loc\nwoke o\nup o\n" + "and o\n" * 9,
+    ],
+)
+def test_labelled_lines_are_no_text(folder, tmp_path, text):
+    (tmp_path / "text").write_text(text)
+    with pytest.raises(CorpusError, match="words with their tags"):
+        load(folder(), tmp_path / "text")
+
+
+def test_half_an_emoji_in_json_is_named(folder):
+    line = '{"tokens": ["Anna", "\\ud83d"], "ner_tags": ["B-PER", "O"]}\n'
+    where = folder(others={"train.jsonl": line}, train=None)
+    with pytest.raises(CorpusError, match=r"train.jsonl:1: .* holds the character '\\ud83d'"):
+        load(where)
+
+
+def test_of_a_text_in_one_line_only_the_held_out_sentences_are_lost(folder, tmp_path):
+    others = [f"The ship number {n} carried tea to harbour {n} on that day." for n in range(300)]
+    held_out = "Oslo woke early that day and nobody came to see."
+    (tmp_path / "text").write_text(" ".join([*others[:150], held_out, *others[150:]]))
+    test = "".join(f"{word}\t{'B-LOC' if word == 'Oslo' else 'O'}\n" for word in held_out[:-1].split())
+    corpus = load(folder(test=test + ".\tO\n"), tmp_path / "text")
+    assert corpus.text == others

@@ -41,6 +41,10 @@ def find_splits(folder: Path, notes: list[str]) -> dict[str, Path]:
     pairs = {path: pair for path in present if (pair := _pair(path))}
     single = [path for path in present if path not in pairs]
     found = {split: _matches(split, single) for split in SPLITS}
+    for split, matches in found.items():
+        for path in matches:
+            if not _words(path) & NAMES[split] and not any(_at_an_end(name, path) for name in EXACT[split]):
+                notes.append(f"{readable(path.name)} is read as {split}: its name alone holds that.")
     _resolve_pairs(pairs, found, shown, notes)
     for split, matches in found.items():
         if len(matches) > 1:
@@ -70,11 +74,22 @@ def _matches(split: str, present: list[Path]) -> list[Path]:
         lambda path: _stem(path) in EXACT[split] and Path(_unpacked(path)).suffix in SUFFIXES,
         lambda path: _stem(path) in NAMES[split],
         lambda path: _words(path) & NAMES[split],
-        lambda path: not _says_a_split(path) and any(name in _unpacked(path) for name in EXACT[split]),
+        lambda path: not _says_a_split(path) and any(_at_an_end(name, path) for name in EXACT[split]),
+        lambda path: split != "dev" and not _says_a_split(path) and _only_holds(split, path),
     ):
         if matches := [path for path in present if rule(path)]:
             return matches
     return []
+
+
+def _only_holds(split: str, path: Path) -> bool:
+    return any(name in _unpacked(path) for name in EXACT[split])
+
+
+def _at_an_end(name: str, path: Path) -> bool:
+    """Say whether a split's name is a part of a file's: wnut17train and testset, but not latest."""
+    parts = re.findall(r"[^\W_]+", _unpacked(path))
+    return any(re.fullmatch(rf"(.*\d)?{name}(\d.*|set|data|file|ing)?", part) for part in parts)
 
 
 def _unpacked(path: Path) -> str:

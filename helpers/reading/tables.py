@@ -18,6 +18,8 @@ TAG_NAMES = {
 }
 SENTENCE_NAME = re.compile(r"(sent|sentences?|doc|document)(id|ids|idx|index|no|nr|num|number)?")
 TAG = re.compile(r"O|[BIESLUMW]([-_]\S+)?|\S+[-_][BIESLUMW]", re.IGNORECASE)  # in whatever form
+UNWRITABLE = re.compile("[\ud800-\udfff\\0\\n\\r]")  # in a word of JSON
+PREFIX = re.compile(r"^[BIESLUMW][-_]|[-_][BIESLUMW]$", re.IGNORECASE)  # what a tag has beside its type
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 AS_JSON = 'A sentence is an object like {"tokens": ["Anna", "reads"], "ner_tags": ["B-PER", "O"]}.'
 ONE_COLUMN = "A line is a word and its tag, split by a tab or blanks; an empty line ends a sentence."
@@ -176,6 +178,11 @@ def _read_columns(path: Path, numbered: list[tuple[int, str]], texts: list[str])
     if quoted:
         table.notes.append('words are quoted as in CSV files: """" was read as ".')
     odd: list[tuple[int, str]] = []
+    types: list[set[str]] = [set() for _ in range(width)]  # by column, of the lines that are no comments
+    for fields in filter(lambda fields: len(fields) == width, map(split, texts)):
+        for found, column in zip(types, fields, strict=True):
+            if TAG.fullmatch(column):
+                found.add(PREFIX.sub("", column))
     for number, text in numbered:
         if not text.strip(" \t"):
             table.end_sentence()
@@ -186,7 +193,7 @@ def _read_columns(path: Path, numbered: list[tuple[int, str]], texts: list[str])
             columns = split(text)
         if text.startswith("-DOCSTART-"):
             table.end_sentence()
-        elif text.startswith("#") and not _holds_a_word(columns, width):
+        elif text.startswith("#") and not _holds_a_word(columns, types):
             if text.startswith("# global.columns"):  # CoNLL-U Plus
                 names = tuple(text.partition("=")[2].split())
                 table.header = names if len(names) == width else None
@@ -201,9 +208,15 @@ def _read_columns(path: Path, numbered: list[tuple[int, str]], texts: list[str])
     return table
 
 
-def _holds_a_word(columns: list[str], width: int) -> bool:
+def _holds_a_word(columns: list[str], types: list[set[str]]) -> bool:
     """Say whether a line that starts with "#" holds a word, such as "#" or "#nerd", and is no comment."""
-    return len(columns) == width and any(TAG.fullmatch(column.strip()) for column in columns[1:])
+    # Behind a word stands a tag of a type that other lines have; s-1 in "# sent_id = s-1" is none.
+    if len(columns) != len(types) or columns[1].strip() == "=":
+        return False
+    return any(
+        found and TAG.fullmatch(column.strip()) and PREFIX.sub("", column.strip()) in found | {"O"}
+        for column, found in zip(columns[1:], types[1:], strict=True)
+    )
 
 
 def _mended(text: str, columns: list[str], width: int, other: Callable[[str], list[str]]) -> list[str] | None:
@@ -349,7 +362,13 @@ def _read_json(path: Path, numbered: list[tuple[int, str]]) -> Table:
                 "word one tag."
             )
         for fields in zip(*columns, strict=True):
-            table.add(["" if item is None else str(item) for item in fields], number)
+            texts = ["" if item is None else str(item) for item in fields]
+            if broken := UNWRITABLE.search("".join(texts)):
+                raise CorpusError(
+                    f"{_place(path, number, unit)}: {texts} holds the character {broken[0]!r}, which no word "
+                    "can hold (half of an emoji, or a control character). Take it out."
+                )
+            table.add(texts, number)
         table.end_sentence()
     return table
 

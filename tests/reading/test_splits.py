@@ -104,3 +104,9 @@ def test_a_folder_of_folders(tmp_path):
     (tmp_path / "politics").mkdir()
     with pytest.raises(CorpusError, match="holds nothing. Name one of its folders instead, such as politics"):
         find_splits(tmp_path, [])
+
+
+def test_a_name_that_only_holds_a_split_s_is_no_dev_file_and_gets_a_note(find):
+    found, notes = find("train.conll", "latest.conll", "invalid.conll", "devices.conll")
+    assert found == {"train": "train.conll", "test": "latest.conll"}
+    assert notes == ["latest.conll is read as test: its name alone holds that."]
