@@ -23,6 +23,8 @@ class _Shell:
     def __getattr__(self, name): return display
 def get_ipython(): return _Shell()
 """
+# How code fails that looks for what is in the notebook or on the student's disk, and not in grading.
+NOT_HERE = "(NameError, ImportError, OSError, KeyError)"
 ALWAYS_THERE = {*dir(builtins), "display", "get_ipython", "In", "Out"}
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)  # of reading code that may be anything
@@ -34,7 +36,7 @@ class Parts:
 
     graded: str  # the function and all that it needs above it; line numbers are those of the cell
     aside: str  # what stands above it and it does not need
-    rest: str  # what stands below; errors in it and aside do not matter, the function is there by then
+    rest: str  # what stands below; an error in it does not matter, the function is there by then
     awaits: tuple[int, ...] = ()  # lines with `await` outside a function, which are left out
 
 
@@ -290,9 +292,10 @@ def program(exercise: Exercise, answer: str, taken_along: str = "") -> tuple[str
     if taken_along:
         pieces.append(f"exec(compile({taken_along!r}, '<other cells>', 'exec'))")
     pieces.append(cell.graded)
-    for other in filter(None, (cell.aside, cell.rest)):
-        run = f"exec(compile({other!r}, {CODE_NAME!r}, 'exec'))"
-        pieces.append(f"try:\n    {run}\nexcept BaseException:\n    pass")
+    for other, errors in ((cell.aside, NOT_HERE), (cell.rest, "BaseException")):
+        if other:
+            run = f"exec(compile({other!r}, {CODE_NAME!r}, 'exec'))"
+            pieces.append(f"try:\n    {run}\nexcept {errors}:\n    pass")
     return tuple(pieces)
 
 

@@ -103,11 +103,7 @@ def write_table(grades: list[Grade], path: Path, say: Callable[[str], None]) -> 
         say: called with a line about what the instructor should know.
     """
     rows = {cell(grade.submission.student): _row(grade) for grade in grades}
-    missing = [
-        cell(grade.submission.student)
-        for grade in grades
-        if not grade.submission.handed_in and not grade.carried_over and not grade.total()
-    ]
+    missing = {cell(grade.submission.student): grade for grade in grades if not grade.submission.handed_in}
     if path.exists():
         try:
             earlier = {row.values["student"]: row.values for row in records.read_table(path, ["student"])}
@@ -125,7 +121,9 @@ def write_table(grades: list[Grade], path: Path, say: Callable[[str], None]) -> 
         ]
         for name in kept:
             look = earlier[name].get("look", "").removeprefix(EARLIER).removeprefix("; ")
-            rows[name] = earlier[name] | {"look": "; ".join(filter(None, [EARLIER, look]))}
+            known = name in missing and (missing[name].carried_over or missing[name].total())
+            row = rows[name] if known else earlier[name]  # with what was typed since
+            rows[name] = row | {"look": "; ".join(filter(None, [EARLIER, look]))}
         if kept:
             shown = ", ".join(map(printable, kept[:20])) + (", …" if len(kept) > 20 else "")
             say(f"{path}: {len(kept)} rows are of an earlier run: their folders are not here: {shown}")
@@ -143,8 +141,6 @@ def _row(grade: Grade) -> dict[str, str]:
     row["most"] = f"{sum(exercise.maximum for exercise in all_exercises()):g}"
     to_do = [str(finding) for finding in grade.submission.findings if not finding.repaired]
     if grade.carried_over:
-        if not grade.submission.handed_in:
-            to_do = []
         to_do.insert(0, f"{EARLIER} for {', '.join(grade.carried_over)}")
     same = [f"{name}: same code as {', '.join(others)}" for name, others in grade.same_code.items()]
     row["look"] = "; ".join([*to_do, *same])

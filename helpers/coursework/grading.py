@@ -102,7 +102,7 @@ def grade(
     grades.write_table(found, folder / "grades.csv", say)
     for one in found:
         page = folder / "feedback" / f"{file_name(one.submission.student)}.html"
-        if one.submission.handed_in or one.carried_over or not page.exists():
+        if one.submission.handed_in or not page.exists():
             write_page(one, page)
     return found
 

@@ -185,9 +185,12 @@ def grade(
         The points and the comment; None for points that are not given yet.
     """
     row = find(rows, student, exercise, answer)
-    if row is None and answer is None:  # not here this time: what was typed for it before counts
-        earlier = [one for one in rows if _key(one) == (cell(student), exercise.name) and is_typed(one)]
-        row = earlier[-1] if earlier else None
+    if row is None and answer is None:  # not here this time: what was handed in and typed before counts
+        earlier = [one for one in rows if _key(one) == (cell(student), exercise.name)]
+        typed = [one for one in earlier if is_typed(one)]
+        if not typed and any(_words(one.values["answer"]) for one in earlier):
+            return None, "not graded yet"
+        row = typed[-1] if typed else None
     if row and row.values["points"]:
         return float(row.values["points"]), row.values["comment"]
     if not _words(answer):
@@ -217,8 +220,8 @@ def write(
                 lines = ", ".join(str(row.line) for row in others)
                 say(f"{path}:{lines}: {printable(student)}: points for another answer are kept, uncounted")
             older = [row.values for row in others]
-            if same is None and answer is None and older:
-                written += older
+            if same is None and answer is None and own:
+                written += [row.values for row in own]
                 continue
             values = {"points": "", "comment": ""}
             if same and is_typed(same):

@@ -25,6 +25,11 @@ AROUND = {
     "U+2028 in a string": f'{FIRST}\n    "one\u2028two\x0cthree\x85"\n{BODY}',
     "line ends of Windows": RIGHT.replace("\n", "\r\n"),
     "an assert that fails": f"{RIGHT}\nassert align_labels([], [], []) == 5",
+    "an error above, in what it does not need": f"gold = replicate.gold('train')\nprint(len(gold))\n{RIGHT}",
+    "a loop above that fails": f"for one in replicate.gold('train'):\n    print(one)\n{RIGHT}",
+    "a file above that is not there": f"import csv\nrows = list(csv.reader(open('my.csv')))\n{RIGHT}",
+    "helpers above, unused": f"from helpers.masking import Scheme\nexample = Scheme('span')\n{RIGHT}",
+    "a table above that it needs": f"NONE = []\nNONE.append(-100)\n{RIGHT.replace('-100', 'NONE[0]')}",
     "another error below": f"{RIGHT}\n1 / 0",
     "leaving below": f"{RIGHT}\nexit()",
     "a trial call above": f"align_labels([], [], [])\n{RIGHT}",
@@ -59,7 +64,7 @@ def test_what_stands_around_a_right_function_costs_no_points(answer):
         ("%%bash\nls", "NameError in line 2"),
         ("x = 1", "there is no function align_labels"),
         ("x = " + "(" * 1200 + "1" + ")" * 1200, "SyntaxError"),
-        ("x = " + "-" * 100_000 + "1", "it needs more memory"),  # than Python's parser has for nested code
+        ("x = " + "-" * 100_000 + "1", "SyntaxError"),
     ],
 )
 def test_what_fails_in_jupyter_fails_here_and_the_line_is_named(answer, message):

@@ -299,7 +299,9 @@ def test_an_error_of_the_grader_costs_nobody_points(graded_again, tmp_path, monk
         table["eve"]["token_masking"] == "" and "could not be graded (RecursionError" in table["eve"]["look"]
     )
     assert "not graded yet" in (tmp_path / "feedback" / "eve.html").read_text()
-    assert not (tmp_path / "results" / "eve.json").exists(), "so that it is tried again"
+    assert json.loads((tmp_path / "results" / "eve.json").read_text())["key"] == "", (
+        "so that it is tried again"
+    )
 
 
 def test_a_submission_that_has_no_key_is_graded_and_not_kept(graded_again, tmp_path, monkeypatch):
@@ -344,7 +346,7 @@ def test_a_shell_with_too_little_memory_is_noticed(tmp_path):
         "from helpers.coursework.collecting import Submission\n"
         "grading._import_once()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (grading._address_space() + (200 << 20),) * 2)\n"
-        "grading.grade([Submission('ada', 0)], Path(sys.argv[1]), isolate=False, jobs=1)"
+        "grading.grade([Submission('ada', 0, {}, {'token_masking': ''})], Path(sys.argv[1]), isolate=False, jobs=1)"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True)
@@ -386,6 +388,38 @@ def test_who_is_not_in_this_folder_keeps_row_and_page(graded_again, tmp_path):
     assert (tmp_path / "feedback" / "ada.html").read_text() == "the page of the first run"
     assert "1 rows are of an earlier run: their folders are not here: ada" in said[0]
     assert (tmp_path / "backups" / "grades.0001.csv").exists()
+
+
+def test_what_a_later_folder_lacks_keeps_its_points(monkeypatch, tmp_path):
+    def full(exercise, submission, isolation, limits):
+        earned = exercise.name in submission.answers
+        return {point.name: grading.Outcome(point.points * earned, "") for point in exercise.points}
+
+    monkeypatch.setattr(grading, "grade_exercise", full)
+    monkeypatch.setattr(settings, "processors", lambda: 1)
+    whole, seen = solved(), []
+    assert grading.grade([whole], tmp_path, False)[0].total() == 25
+    rows = list(csv.DictReader((tmp_path / "written.csv").open(encoding="utf-8-sig", newline="")))
+    write_rows(tmp_path / "written.csv", [rows[0] | {"points": "4"}])
+    first_only = Submission("ada", 0, {}, {"own_numbers": whole.answers["own_numbers"]})
+    unreadable, gone = Submission("ada", 0), Submission("ada", 0, handed_in=False)
+    for later in (first_only, unreadable, gone):
+        (grade,) = grading.grade([later], tmp_path, False, say=seen.append)
+        row = rows_of(tmp_path / "grades.csv")["ada"]
+        assert grade.total() == 29 and row["total"] == "29", later
+        assert "the points are of an earlier run" in row["look"]
+    assert not any("uncounted" in line for line in seen)
+    assert grading.grade([whole], tmp_path, False)[0].total() == 29
+
+
+def test_a_row_that_a_spreadsheet_renamed_is_nobody_s_second(graded_again, tmp_path):
+    grading.grade([solved("00123")], tmp_path, False)
+    table = (tmp_path / "grades.csv").read_text(encoding="utf-8-sig").replace("00123", "123")
+    (tmp_path / "grades.csv").write_text(table.replace(",", ";"), encoding="utf-8")
+    said = []
+    grading.grade([solved("00123")], tmp_path, False, say=said.append)
+    assert list(rows_of(tmp_path / "grades.csv")) == ["00123"]
+    assert any("123 was taken for 00123" in line for line in said)
 
 
 def test_columns_of_the_list_neither_hide_ours_nor_become_formulas(graded_again, tmp_path):
