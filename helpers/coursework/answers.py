@@ -241,6 +241,8 @@ def parts(name: str, source: str) -> Parts:
 
 def _needed(name: str, statements: Sequence[ast.stmt]) -> set[ast.stmt]:
     """Return the statements that give a function its value, or a value to what it uses in turn."""
+    if not any(name in _bound(one) for one in statements):
+        return set(statements)
     data = {
         bound
         for one in statements
@@ -248,8 +250,6 @@ def _needed(name: str, statements: Sequence[ast.stmt]) -> set[ast.stmt]:
         for bound in _bound(one)
     }
     needed, names, size = set(), {name}, -1
-    if not any(name in _bound(one) for one in statements):
-        return set(statements)
     while len(needed) > size:
         size = len(needed)
         for one in statements:

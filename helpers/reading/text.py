@@ -17,9 +17,9 @@ JSON = re.compile(r"(\[\s*)?\{\s*(\"|$)|\[$")
 MARKUP = re.compile(r"<(\?xml|!doctype|html|mediawiki|doc)\b", re.IGNORECASE)
 HEADER = re.compile(r"""["']?\w+["']?([,;]["']?\w+["']?)+""")  # of a table: names without blanks
 TEXT = re.compile(r"\b(text|sentence|content|body|article|document)s?\b", re.IGNORECASE)  # a name among them
-TAGGED = re.compile(
-    r"(\S+\s(.*\s)?(O|[BIESLUM][-_]\S+)|(O|[BIESLUM][-_]\S+)\s\S+)", re.IGNORECASE
-)  # a word, a tag
+TAG = r"(O|[BIESLUM][-_]\S+)"
+TAGGED = re.compile(rf"\S+\s(.*\s)?{TAG}|{TAG}\s\S+", re.IGNORECASE)  # a word and its tag, either first
+OUTSIDE = re.compile(r"\S+\s(.*\s)?O|O\s\S+", re.IGNORECASE)  # such a line of no entity
 
 
 def text_files(corpus: str | Path, text: str | Path | Sequence[str | Path] | None) -> list[Path]:
@@ -109,8 +109,9 @@ def _other_than_text(path: Path, lines: list[str]) -> str | None:
         return "JSON (jq -r .text picks a field)"
     if MARKUP.match(first):
         return "XML or HTML"
-    tagged = sum(bool(TAGGED.fullmatch(line)) for line in lines)
-    if tagged > 1 and tagged > 0.9 * len(lines) - 2:  # all but a header or a comment
+    tagged = [line for line in lines if TAGGED.fullmatch(line)]
+    most = len(tagged) > 1 and len(tagged) > 0.9 * len(lines) - 2  # all but a header or a comment
+    if most and any(map(OUTSIDE.fullmatch, tagged)):  # sentences may all end with "e-mail"
         return "words with their tags"
     tabs = first.count("\t")
     if suffixes & {".csv", ".tsv"} or (HEADER.fullmatch(first) and TEXT.search(first)):

@@ -33,6 +33,7 @@ def main(folder: str, text: list[str]) -> None:
     start = step("vocabulary", start)
     rows = tokenization.pack(corpus.text, tokenizer, LENGTH)
     step("packing", start)
+    print(*corpus.notes, sep="\n")
     words = sum(len(line.split()) for line in corpus.text)
     print(f"{words:,} words, {len(rows.input_ids):,} rows: {words / sum(seconds):,.0f} words a second")
 

@@ -95,3 +95,8 @@ def test_what_is_no_running_text_is_refused_by_name(tmp_path, name, content, wha
 )
 def test_running_text_may_look_odd(tmp_path, content):
     assert read(tmp_path / "a.txt", content) == content.splitlines()
+
+
+def test_sentences_that_end_like_tags_are_text(tmp_path):
+    (tmp_path / "t").write_text("She sent an e-mail\nHe wrote an e-mail\nThey read\n")
+    assert read_text([tmp_path / "t"], None, []) == ["She sent an e-mail", "He wrote an e-mail", "They read"]
