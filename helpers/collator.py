@@ -11,6 +11,7 @@ It replaces `transformers.DataCollatorForLanguageModeling`, which cannot hide sp
     trainer.train()
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,12 +60,16 @@ def encode_with_word_ids(
 
     Raises:
         ValueError: the tokenizer is slow, or does not split at blanks, so that a whole sentence would be
-            hidden as one word; or the texts are not of the kind that `is_split_into_words` says.
+            hidden as one word; the texts are not of the kind that `is_split_into_words` says; or a row of
+            `max_length` has no room for a word.
     """
     if not tokenizer.is_fast:
         raise ValueError(f"{type(tokenizer).__name__} is slow and has no word ids: use a fast tokenizer")
-    if any(isinstance(text, str) == is_split_into_words for text in texts):
-        raise ValueError("texts must be strings, or lists of words with is_split_into_words=True")
+    if isinstance(texts, str) or any(isinstance(text, str) == is_split_into_words for text in texts):
+        raise ValueError("texts must be a list of strings, or of lists of words with is_split_into_words=True")
+    special = tokenizer.num_special_tokens_to_add()
+    if max_length <= special:
+        raise ValueError(f"max_length is {max_length}: it must be above {special}, the special tokens of a row")
     rows: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "word_ids": []}
     if not len(texts):
         return rows
@@ -98,7 +103,7 @@ class MaskingCollator:
     each evaluation sees other masks: to compare checkpoints, mask the evaluation rows once beforehand.
 
     Raises:
-        ValueError: the tokenizer has no mask token, or the seed is negative.
+        ValueError: the tokenizer has no mask token, the scheme is none, or the seed is negative.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -107,6 +112,8 @@ class MaskingCollator:
     seed: int = 0  # at least 0
 
     def __post_init__(self):
+        if not isinstance(self.scheme, Scheme):
+            raise ValueError(f'scheme is {self.scheme!r}: write it as Scheme(strategy="span", mask_rate=0.15)')
         if self.tokenizer.mask_token is None:
             raise ValueError("the tokenizer has no mask token: set tokenizer.mask_token")
         if self.seed < 0:
@@ -207,7 +214,7 @@ def _refuse_words_with_blanks(text: str, encoding: "Encoding") -> None:
     """Raise ValueError if a word has a blank inside: then the tokenizer's word ids do not split the text."""
     for word in {*encoding.word_ids} - {None}:
         start, end = encoding.word_to_chars(word)
-        if " " in (joined := text[start:end].strip()):
+        if re.search(r"\s", joined := text[start:end].strip()):
             raise ValueError(
                 f"the tokenizer takes {joined!r} for one word: its pre-tokenizer does not split at blanks. "
                 "Give lists of words with is_split_into_words=True, or use another tokenizer"

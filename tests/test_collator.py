@@ -552,10 +552,25 @@ def test_a_tokenizer_that_does_not_split_at_blanks_is_refused_unless_words_are_g
     assert set(columns["word_ids"][0]) == {-1, 0, 1}
 
 
-@pytest.mark.parametrize(("texts", "split"), ((["two words"], True), ([["two", "words"]], False)))
+TEXTS = ((["two words"], True), ([["two", "words"]], False), ("two words", False), ("two words", True))
+
+
+@pytest.mark.parametrize(("texts", "split"), TEXTS)
 def test_texts_of_the_other_kind_are_refused(wordpiece, texts, split):
-    with pytest.raises(ValueError, match="strings, or lists of words with is_split_into_words=True"):
+    with pytest.raises(ValueError, match="list of strings, or of lists of words with is_split_into_words=True"):
         encode_with_word_ids(texts, wordpiece, max_length=64, is_split_into_words=split)
+
+
+@pytest.mark.parametrize("max_length", [-1, 0, 2])
+def test_rows_without_room_are_refused(wordpiece, max_length):
+    with pytest.raises(ValueError, match=f"max_length is {max_length}: it must be above 2"):
+        encode_with_word_ids(["a"], wordpiece, max_length)
+    assert len(encode_with_word_ids(["a"], wordpiece, 3)["input_ids"][0]) == 3
+
+
+def test_a_strategy_in_the_place_of_a_scheme_is_refused_at_once(wordpiece):
+    with pytest.raises(ValueError, match=r"scheme is 'span': write it as Scheme\(strategy="):
+        MaskingCollator(wordpiece, "span")
 
 
 def test_a_tokenizer_without_a_mask_token_is_refused_at_once(wordpiece):

@@ -8,11 +8,12 @@ from itertools import chain, pairwise
 
 from helpers.reading.files import CorpusError
 from helpers.reading.schemes import OUTSIDE, Reading, form_of, to_iob2
-from helpers.reading.tables import SENTENCE_NAME, TAG_NAMES, WORD_NAMES, Table, plain
+from helpers.reading.tables import DOCUMENT_NAME, SENTENCE_NAME, TAG_NAMES, WORD_NAMES, Table, plain
 
 ROLES = ("word", "tag", "sentence")
 EXAMPLE = "--columns word=1,tag=3"
 NUMBER = re.compile(r"\d+([-.]\d+)?")
+IDENTIFIER = re.compile(r"(\D*)(\d{1,18})")  # of a sentence: 7, s7, doc-7
 CHUNKS = {
     *("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"),  # CoNLL-2000
     *("NC", "VC", "PC"),  # TreeTagger
@@ -118,8 +119,14 @@ class _Group:
             return [self.wanted["sentence"]]
         if self.tables[0].whole_sentences:
             return []
-        names = map(plain, self.header or ())
-        return [number for number, name in enumerate(names) if SENTENCE_NAME.fullmatch(name)]
+        names = list(map(plain, self.header or ()))
+        sentences = [number for number, name in enumerate(names) if SENTENCE_NAME.fullmatch(name)]
+        documents = [number for number, name in enumerate(names) if DOCUMENT_NAME.fullmatch(name)]
+        # Sentences may be numbered anew in each document. A document alone is no sentence.
+        return [*documents, *sentences] if sentences or self._has_empty_lines() else []
+
+    def _has_empty_lines(self) -> bool:
+        return all(len(table.starts) > 1 for table in self.tables)
 
     def choose(self, notes: list[str]) -> Choice:
         reasons: list[str] = []
@@ -142,8 +149,8 @@ class _Group:
         if self.width > 2 or reasons or word > tag:
             why = f" ({'; '.join(reasons)})" if reasons else ""
             notes.append(
-                f"{self.files}: of {self.width} columns, {self._name(word)} is read as words and "
-                f"{self._name(tag)} as tags{why}."
+                f"{self.files}: of {self.width} columns, {self._name(word)} is read as words "
+                f"({self._first_values(word)}) and {self._name(tag)} as tags{why}."
             )
         return Choice(word, tag, forms.get(tag, "B-PER"))
 
@@ -152,6 +159,10 @@ class _Group:
 
     def _names(self, numbers: Sequence[int]) -> str:
         return " and ".join(map(self._name, numbers))
+
+    def _first_values(self, number: int) -> str:
+        some = list(dict.fromkeys(value for value in self.fields[number][0] if value))[:3]
+        return " ".join([*map(ascii, some), "…"])
 
     # --- tags ---
 
@@ -234,6 +245,11 @@ class _Group:
             return named[0]
         problems = {number: self._no_words(number, alone=len(left) == 1) for number in left}
         usable = [number for number in left if not problems[number]]
+        # Parts of speech are capitals in most sets (NNP, NOUN, ADJA); words are so only where all are.
+        capitals = [number for number in usable if self._all_capitals(number)]
+        if len(capitals) < len(usable):
+            problems |= dict.fromkeys(capitals, "capitals alone, as parts of speech")
+            usable = [number for number in usable if number not in capitals]
         passed = left[: left.index(usable[0])] if usable else left
         reasons += [f"{self._name(number)}: {problems[number]}" for number in passed]
         if not usable:
@@ -242,6 +258,9 @@ class _Group:
                 f"{EXAMPLE}."
             )
         return self._first_of_words(usable)
+
+    def _all_capitals(self, number: int) -> bool:
+        return len(self.counts[number]) <= 100 and "".join(self.counts[number]).isupper()
 
     def _first_of_words(self, usable: list[int]) -> int:
         """Return the first of several columns, unless another one is as rich as words are."""
@@ -292,6 +311,9 @@ def _split_sentences(table: Table, numbers: list[int]) -> None:
         if len(table.starts) == 1:
             table.starts = _numbered_starts(table)
         return
+    if len(numbers) == 1 and (starts := _restarts(table.columns[numbers[0]])):  # it counts the words
+        table.starts = sorted({*table.starts, *starts})
+        return
     current = [""] * len(numbers)
     starts = set(table.starts)
     for row, values in enumerate(zip(*(table.columns[number] for number in numbers), strict=True)):
@@ -303,20 +325,44 @@ def _split_sentences(table: Table, numbers: list[int]) -> None:
 
 def _numbered_starts(table: Table) -> list[int]:
     """Find where sentences start in a file without empty lines if a column numbers them, or their words."""
-    for number in range(table.width):
-        fields = table.columns[number]
-        if not all(map(str.isdecimal, fields)):
-            continue
-        values = list(map(int, fields))
-        steps = [after - before for before, after in pairwise(values)]
-        again = [row for row, step in enumerate(steps, start=1) if step != 1]
-        if again and {values[0], *(values[row] for row in again)} in ({0}, {1}):  # 1 2 3 1 2
-            table.notes.append(f"sentences begin where column {number + 1} counts from {values[0]} again.")
-            return [0, *again]
-        if 0 in steps and 1 in steps and set(steps) == {0, 1}:  # 1 1 1 2 2
-            table.notes.append(f"sentences are those that column {number + 1} numbers.")
-            return [0, *(row for row, step in enumerate(steps, start=1) if step)]
-    return table.starts
+    found: dict[int, list[int]] = {}
+    for number, fields in enumerate(table.columns):
+        if starts := _restarts(fields):
+            table.notes.append(f"sentences begin where column {number + 1} counts from {fields[0]} again.")
+            return starts
+        if starts := _changes(fields):
+            found[number] = starts
+    if not found:
+        return table.starts
+    finest = max(found, key=lambda number: len(found[number]))  # the others number documents
+    table.notes.append(f"sentences are those that column {finest + 1} numbers.")
+    return found[finest]
+
+
+def _restarts(fields: list[str]) -> list[int]:
+    """Return the rows where a column that counts words, 1 2 3 1 2, begins anew; none if it does not count."""
+    if not fields or not all(map(str.isdecimal, fields)):
+        return []
+    values = list(map(int, fields))
+    again = [row for row, (a, b) in enumerate(pairwise(values), start=1) if b != a + 1]
+    counts = again and {values[0], *(values[row] for row in again)} in ({0}, {1})
+    return [0, *again] if counts else []
+
+
+def _changes(fields: list[str]) -> list[int]:
+    """Return the rows where a column that numbers sentences, 1 1 1 2 2 or S0 S0 S4, changes; none if it does not.
+
+    The numbers grow, or begin anew with each document, and most rows go on with their sentence.
+    """
+    parts = list(map(IDENTIFIER.fullmatch, fields))
+    if not parts or None in parts or len({part[1] for part in parts if part}) > 1:
+        return []
+    values = [int(part[2]) for part in parts if part]
+    rows = [row for row, (a, b) in enumerate(pairwise(values), start=1) if a != b]
+    anew = [row for row in rows if values[row] < values[row - 1]]
+    if 2 * (len(rows) + 1) > len(values) or any(values[row] > 1 for row in anew):
+        return []
+    return [0, *rows] if len(set(values)) > (2 if anew else 1) else []  # 0 and 1 may say yes and no
 
 
 def _nested(inner: set[tuple], outer: set[tuple], rows: int) -> bool:

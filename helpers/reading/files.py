@@ -21,6 +21,10 @@ OPENERS: dict[bytes, Callable[..., Any]] = {  # first bytes -> what opens such a
 }
 COMPRESSED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".lzma": "lzma"}  # what the end of a name promises
 REFUSED = {  # first bytes -> what the file is, and what to do
+    rb"PK\x03\x04(?s:.{26})(\[Content_Types\]\.xml|_rels/|word/|xl/|docProps/|mimetype)": (
+        "a document of an office program",
+        "save it as plain text or CSV in UTF-8",
+    ),
     rb"PK(\x03\x04|\x05\x06)": ("a zip archive", "unzip it, and give the text files inside"),
     rb"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it (7z x {file}), and give the text files inside"),
     rb"Rar!\x1a\x07": ("a rar archive", "unpack it (unrar x {file}), and give the text files inside"),
@@ -32,7 +36,13 @@ REFUSED = {  # first bytes -> what the file is, and what to do
         "unpack it (tar -xf {file}), and give the text files inside",
     ),
     rb"%PDF-": ("a PDF", "extract its text first (pdftotext {file})"),
-    rb"PAR1": ("a Parquet table", "write its column of text to a plain file, a sentence or paragraph a line"),
+    rb"\{\\rtf": ("a document in Rich Text Format", "save it as plain text in UTF-8"),
+    rb"\xd0\xcf\x11\xe0": ("a document of an older Microsoft Office", "save it as plain text or CSV in UTF-8"),
+    rb"PAR1": (
+        "a Parquet table",
+        "write it as plain text: a sentence or paragraph a line, or sentences as JSON lines (pandas: "
+        "read_parquet, then to_json(orient='records', lines=True))",
+    ),
     rb"version https://git-lfs": (
         "a pointer of Git LFS instead of the file",
         "fetch the file (git lfs pull)",

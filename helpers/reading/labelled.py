@@ -78,7 +78,10 @@ def missing_empty_lines(sentences: list[Sentence]) -> str:
     longest = max((len(words) for words, _ in sentences), default=0)
     if longest <= (LONG if len(sentences) > 1 else ALONE):
         return ""
-    return f"a sentence has {longest:,} words, so the empty lines that end sentences seem to be missing"
+    return (
+        f"a sentence has {longest:,} words, so what ends sentences seems to be missing: empty lines, or a "
+        "column that numbers them"
+    )
 
 
 def _unknown(table: Table, row: int, tags: list[str], form: str) -> str:

@@ -16,10 +16,13 @@ TAG_NAMES = {
     *("ner", "nertag", "nertags", "nerlabel", "nerlabels", "iob", "iob2", "iobtag", "iobtags"),
     *("bio", "biotag", "biotags", "bioes", "bilou", "gold", "goldtag", "entitytag", "entitytags"),
 }
-SENTENCE_NAME = re.compile(r"(sent|sentences?|doc|document)(id|ids|idx|index|no|nr|num|number)?")
+_NUMBER = "(id|ids|idx|index|no|nr|num|number)?"
+SENTENCE_NAME = re.compile(f"(sent|sentences?){_NUMBER}")
+DOCUMENT_NAME = re.compile(f"(doc|docs|documents?){_NUMBER}")
 TAG = re.compile(r"O|[BIESLUMW]([-_]\S+)?|\S+[-_][BIESLUMW]", re.IGNORECASE)  # in whatever form
 UNWRITABLE = re.compile("[\ud800-\udfff\\0\\n\\r]")  # in a word of JSON
 PREFIX = re.compile(r"^[BIESLUMW][-_]|[-_][BIESLUMW]$", re.IGNORECASE)  # what a tag has beside its type
+SEPARATOR = re.compile("sep=.", re.IGNORECASE)  # a first line that tells Excel what splits the columns
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 AS_JSON = 'A sentence is an object like {"tokens": ["Anna", "reads"], "ner_tags": ["B-PER", "O"]}.'
 ONE_COLUMN = "A line is a word and its tag, split by a tab or blanks; an empty line ends a sentence."
@@ -106,6 +109,7 @@ def read_table(path: Path) -> Table:
     """
     numbered = _whole_lines(decoded(path, raw_lines(path)))
     # Blanks are a word where a tab or a blank separates them from a tag; a line of nothing else is empty.
+    numbered = [(number, text) for number, text in numbered if number > 1 or not SEPARATOR.fullmatch(text)]
     texts = [text for _, text in numbered if text.strip(" \t") and not text.startswith(("#", "-DOCSTART-"))]
     first = next((text.strip() for _, text in numbered if text.strip()), "")
     is_json = JSON_SUFFIXES & {suffix.lower() for suffix in path.suffixes}
@@ -273,36 +277,51 @@ def _csv_delimiter(texts: list[str]) -> str | None:
     """Return what splits the columns of a CSV file; None if tabs or blanks do."""
     if not texts or "\t" in texts[0]:
         return None
+    rest = texts[1:1_000] or texts  # without what may be a header
     for delimiter in ",;|":
         try:
             if names_columns(next(csv.reader(texts[:1], delimiter=delimiter))):
                 return delimiter
         except csv.Error:
             continue
-        some = [text.rpartition(delimiter) for text in texts[:1_000]]
+        some = [text.rpartition(delimiter) for text in rest]
         if sum(bool(before and TAG.fullmatch(tag.strip(' "'))) for before, _, tag in some) > 0.9 * len(some):
+            return delimiter  # the last column holds tags
+        if _a_column_of_tags(rest, delimiter):
             return delimiter
     return None
 
 
+def _a_column_of_tags(texts: list[str], delimiter: str) -> bool:
+    """Say whether nearly all lines have as many columns, and one of these holds tags."""
+    try:
+        rows = list(csv.reader(texts, delimiter=delimiter))
+    except csv.Error:
+        return False
+    width = _most_common(Counter(map(len, rows)))
+    columns = list(zip(*(row for row in rows if len(row) == width > 1), strict=True))
+    return any(sum(map(bool, map(TAG.fullmatch, column))) > 0.9 * len(texts) for column in columns)
+
+
 def _read_csv(path: Path, numbered: list[tuple[int, str]], delimiter: str) -> Table:
+    numbered = [line for line in numbered if not line[1].startswith("#") or delimiter in line[1]]  # no comments
     reader = csv.reader((text + "\n" for _, text in numbered), delimiter=delimiter, strict=True)
     rows, line = [], 0
     try:
         for columns in reader:
             if reader.line_num > line + 1:
-                raise csv.Error(f"a field goes on to line {reader.line_num}")
+                raise csv.Error(f"a field goes on to line {numbered[reader.line_num - 1][0]}")
             line = reader.line_num
             rows.append(columns)
     except csv.Error as error:
         raise CorpusError(
-            f"{_place(path, line + 1)}: not CSV ({error}). A field with a quote in it is quoted and its "
+            f"{_place(path, numbered[line][0])}: not CSV ({error}). A field with a quote in it is quoted and its "
             'quotes are doubled: the word " is written """".'
         ) from None
     filled = [any(column.strip() for column in columns) for columns in rows]  # "," is an empty line too
     widths = Counter(map(len, compress(rows, filled)))
     table = Table(path, _most_common(widths))
-    for number, (columns, is_row) in enumerate(zip(rows, filled, strict=True), start=1):
+    for (number, _), columns, is_row in zip(numbered, rows, filled, strict=True):
         if not is_row:
             table.end_sentence()
         elif len(columns) == table.width:

@@ -1,7 +1,7 @@
 """Unlabelled text, up to a number of words."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -13,8 +13,13 @@ CHARACTERS = 10  # of text without blanks that count as a word
 IDEOGRAPH = re.compile(
     "[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f]"
 )
-JSON = re.compile(r"(\[\s*)?\{\s*(\"|$)|\[$")
-MARKUP = re.compile(r"<(\?xml|!doctype|html|mediawiki|doc)\b", re.IGNORECASE)
+JSON = re.compile(r"(\[\s*)?\{\s*([\"']|$)|\[\s*(\"|$)")
+MARKUP = re.compile(r"<(\?xml|!doctype|html|mediawiki|doc|tei|body|corpus)\b", re.IGNORECASE)
+ELEMENT = re.compile(r"</?[A-Za-z][\w:.-]*(\s[^<>]*)?/?>")  # at the start of a line
+QUOTED = re.compile(r'".*",?')
+NUMBERED = re.compile(r"\d+[,;|].*")
+FROM_BLANKS = "\u0e00"  # characters below are of scripts that set blanks between words
+INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 HEADER = re.compile(r"""["']?\w+["']?([,;]["']?\w+["']?)+""")  # of a table: names without blanks
 TEXT = re.compile(r"\b(text|sentence|content|body|article|document)s?\b", re.IGNORECASE)  # a name among them
 TAG = r"(O|[BIESLUM][-_]\S+)"
@@ -88,7 +93,7 @@ def count_words(line: str) -> int:
 def _running_text(path: Path) -> Iterator[tuple[int, str]]:
     """Yield a file's lines that are not empty, with their numbers; refuse what is no running text."""
     stripped = ((number, line.strip()) for number, line in decoded(path, raw_lines(path)))
-    lines = ((number, line) for number, line in stripped if line)
+    lines = ((number, line) for number, line in stripped if line.translate(INVISIBLE))
     shown = list(islice(lines, SHOWN))
     if not shown:
         raise CorpusError(
@@ -104,18 +109,29 @@ def _running_text(path: Path) -> Iterator[tuple[int, str]]:
 
 def _other_than_text(path: Path, lines: list[str]) -> str | None:
     """Say what a file is by the end of its name or by its first lines, if it is no running text."""
+    lines = [line for line in lines if not line.startswith("#")] or lines  # a comment or heading tells nothing
     first, suffixes = lines[0], {suffix.lower() for suffix in path.suffixes[-2:]}
     if JSON.match(first) or suffixes & {".json", ".jsonl", ".ndjson"}:
         return "JSON (jq -r .text picks a field)"
-    if MARKUP.match(first):
+    if len(lines) > 4 and _share(QUOTED.fullmatch, lines) == 1:  # a dialogue of two lines may be so
+        return "JSON, or a table of one column"
+    if MARKUP.match(first) or (len(lines) > 1 and _share(ELEMENT.match, lines) > 0.5):
         return "XML or HTML"
     tagged = [line for line in lines if TAGGED.fullmatch(line)]
     most = len(tagged) > 1 and len(tagged) > 0.9 * len(lines) - 2  # all but a header or a comment
     if most and any(map(OUTSIDE.fullmatch, tagged)):  # sentences may all end with "e-mail"
         return "words with their tags"
-    tabs = first.count("\t")
     if suffixes & {".csv", ".tsv"} or (HEADER.fullmatch(first) and TEXT.search(first)):
         return "a table"
-    if len(lines) > 1 and tabs and all(line.count("\t") == tabs for line in lines):
+    if len(lines) > 1 and _share(NUMBERED.fullmatch, lines) > 0.9:
+        return "a table, or numbered lines"
+    tabs = first.count("\t")
+    if len(lines) > 1 and tabs and _share(lambda line: line.count("\t") == tabs, lines) > 0.9:
         return f"a table of {tabs + 1} columns (cut -f2 picks one)"
+    if len(lines) > 0.9 * SHOWN and _share(lambda line: " " not in line and max(line) < FROM_BLANKS, lines) > 0.9:
+        return "one word a line"
     return None
+
+
+def _share(matches: Callable[[str], object], lines: list[str]) -> float:
+    return sum(map(bool, map(matches, lines))) / len(lines)

@@ -1,6 +1,7 @@
 """Which column holds the words and which the tags."""
 
 import random
+from itertools import chain
 
 import pytest
 
@@ -31,16 +32,17 @@ def test_numbers_first_and_a_nested_level_last(tmp_path):
         [("1", "O"), ("2", "O")],
     ]
     assert notes == [
-        "train.txt, dev.txt, test.txt: of 4 columns, column 2 is read as words and column 3 as tags (column "
-        "4: 3 entities nested in the 6 read; column 1: numbers)."
+        "train.txt, dev.txt, test.txt: of 4 columns, column 2 is read as words ('In' 'Ulm' 'siegt' …) and "
+        "column 3 as tags (column 4: 3 entities nested in the 6 read; column 1: numbers)."
     ]
 
 
 def test_a_nested_level_last(tmp_path):
     sentences, [note] = read(tmp_path, FINER)
     assert sentences[0] == [("Real", "B-ORG"), ("Ulm", "I-ORG"), (".", "O")]
-    assert (
-        "column 1 is read as words and column 2 as tags (column 3: 3 entities nested in the 6 read)" in note
+    assert note.endswith(
+        "column 1 is read as words ('Real' 'Ulm' '.' …) and column 2 as tags (column 3: 3 entities nested in "
+        "the 6 read)."
     )
 
 
@@ -92,7 +94,7 @@ def test_the_same_tags_twice_need_none(tmp_path):
 def test_tags_first(tmp_path):
     [sentence], [note] = read(tmp_path, "O\tfilms\nO\tby\nB-DIRECTOR\tAnna\n")
     assert sentence == [("films", "O"), ("by", "O"), ("Anna", "B-DIRECTOR")]
-    assert note.endswith("of 2 columns, column 2 is read as words and column 1 as tags.")
+    assert note.endswith("of 2 columns, column 2 is read as words ('films' 'by' 'Anna' …) and column 1 as tags.")
 
 
 def test_parts_of_speech_of_one_letter_are_no_tags(tmp_path):
@@ -109,7 +111,7 @@ def test_a_sentence_number_is_no_word(tmp_path):
 
 def test_two_columns_that_could_be_words_need_a_decision(tmp_path):
     draw = random.Random(0)
-    lines = [f"{draw.choice('NVA')} w{draw.randrange(300)} {draw.choice(['O', 'B-X'])}\n" for _ in range(900)]
+    lines = [f"{draw.choice('nva')} w{draw.randrange(300)} {draw.choice(['O', 'B-X'])}\n" for _ in range(900)]
     text = "\n".join("".join(lines[start : start + 9]) for start in range(0, 900, 9))
     with pytest.raises(
         CorpusError, match=r"column 1 \(3 different\) and column 2 \(\d+ different\) may hold"
@@ -176,3 +178,65 @@ def test_columns_written_otherwise(text):
     with pytest.raises(CorpusError, match="write them as word=2,tag=3"):
         parse(text)
     assert parse("") == {}
+
+
+# Parts of speech before the words; what numbers sentences
+
+
+def test_parts_of_speech_before_the_words(tmp_path):
+    sentences, notes = read(tmp_path, "NNP\tAnna\tB-PER\nVBZ\tsees\tO\n\nNNP\tBo\tB-PER\nVBZ\tNATO\tB-ORG\n")
+    assert [word for word, _ in chain(*sentences)] == ["Anna", "sees", "Bo", "NATO"]
+    assert "('Anna' 'sees' 'Bo' …)" in notes[0] and "column 1: capitals alone, as parts of speech" in notes[0]
+
+
+def test_words_in_capitals_are_words(tmp_path):
+    [sentence], _ = read(tmp_path, "ANNA\tB-PER\nSEES\tO\n")
+    assert [word for word, _ in sentence] == ["ANNA", "SEES"]
+
+
+def in_rows(numbers, header=""):
+    words = [f"w{row}\t{'B-X' if row % 3 == 0 else 'O'}" for row in range(len(numbers))]
+    return header + "".join(f"{number}\t{word}\n" for number, word in zip(numbers, words, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sizes"),
+    [
+        (["S0", "S0", "S0", "S1", "S1"], [3, 2]),
+        ([3, 3, 3, 17, 17, 20, 20], [3, 2, 2]),  # with gaps
+        ([1, 1, 1, 2, 2, 3, 3, 1, 1, 2, 2], [3, 2, 2, 2, 2]),  # anew in each document
+        ([1, 1, 1, 2, 2, 2], [3, 3]),
+        ([0, 1, 0, 0, 0, 1, 1], [7]),  # says yes and no
+        ([4, 9, 12, 17], [4]),  # counts characters
+        ([1, 2], [2]),
+    ],
+)
+def test_what_numbers_sentences_splits_them(tmp_path, numbers, sizes):
+    sentences, _ = read(tmp_path, in_rows(numbers), columns="word=2")
+    assert list(map(len, sentences)) == sizes
+
+
+def test_of_two_columns_the_finer_one_numbers_sentences(tmp_path):
+    lines = in_rows([1, 1, 2, 2, 3, 3, 4, 4]).splitlines()
+    text = "".join(f"d{7 if row < 4 else 9}\t{line}\n" for row, line in enumerate(lines))
+    sentences, notes = read(tmp_path, text)
+    assert list(map(len, sentences)) == [2, 2, 2, 2]
+    assert any("sentences are those that column 2 numbers" in note for note in notes)
+
+
+@pytest.mark.parametrize("columns", ["", "sentence=1"])
+def test_a_column_that_counts_the_words_begins_sentences_anew(tmp_path, columns):
+    sentences, _ = read(tmp_path, in_rows([1, 2, 3, 1, 2]), columns=columns)
+    assert list(map(len, sentences)) == [3, 2]
+
+
+def test_a_document_alone_is_no_sentence(tmp_path):
+    header = "document\tword\ttag\n"
+    sentences, _ = read(tmp_path, in_rows(["d", "d", "d", "e"], header).replace("d\tw1", "\nd\tw1"))
+    assert list(map(len, sentences)) == [1, 2, 1]  # a document's end is a sentence's, beside empty lines
+    [sentence], _ = read(tmp_path, in_rows(["d", "d", "d", "e"], header))
+    assert len(sentence) == 4
+    numbered = in_rows([1, 1, 1, 1], "sentence_id\tword\ttag\n").splitlines()
+    text = "".join(f"{'xdde e'.replace(' ', '')[row]}\t{line}\n" for row, line in enumerate(numbered))
+    sentences, _ = read(tmp_path, text.replace("x\t", "doc_id\t", 1))
+    assert list(map(len, sentences)) == [2, 2]

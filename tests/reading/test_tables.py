@@ -100,7 +100,7 @@ def test_the_csv_of_a_well_known_set(tmp_path):
     lines += 'Sentence: 2,"""",``,O\n,Oslo,NNP,B-LOC\n'
     sentences, [note] = read(tmp_path, lines, end=".csv")
     assert sentences == ANNA
-    assert "column 'Word' is read as words and column 'Tag' as tags" in note
+    assert "column 'Word' is read as words ('Anna' 'sees' ',' …) and column 'Tag' as tags" in note
 
 
 @pytest.mark.parametrize("header", [True, False])
@@ -132,6 +132,28 @@ def test_a_written_csv_is_read_back(tmp_path_factory, words, separator):
     csv.writer(written, delimiter=separator).writerows([["word", "tag"], *([word, "B-X"] for word in words)])
     [sentence], _ = read(tmp_path_factory.mktemp("csv"), written.getvalue(), end=".csv")
     assert [word for word, _ in sentence] == words
+
+
+@pytest.mark.parametrize("line", ["Anna,B-PER,1\nsees,O,2\n,O,3\n", "B-PER;Anna\nO;sees\nO;it\n"])
+def test_a_csv_whose_tag_is_not_last(tmp_path, line):
+    [sentence], _ = read(tmp_path, line, end=".csv")
+    assert sentence[:2] == [("Anna", "B-PER"), ("sees", "O")] and len(sentence) == 3
+
+
+def test_a_csv_with_a_header_in_other_words(tmp_path):
+    lines = "Wort;Etikett;Quelle\nAnna;B-PER;a\nsieht;O;b\n"
+    [sentence], _ = read(tmp_path, lines, columns="word=Wort,tag=Etikett", end=".csv")
+    assert sentence == [("Anna", "B-PER"), ("sieht", "O")]
+
+
+def test_what_excel_and_people_write_above_a_csv(tmp_path):
+    lines = 'sep=;\n# "our" own labels\nAnna;B-PER\n#;O\n";";O\n'
+    [sentence], _ = read(tmp_path, lines, end=".csv")
+    assert sentence == [("Anna", "B-PER"), ("#", "O"), (";", "O")]
+    with pytest.raises(CorpusError, match=r"train.csv:6: 3 columns"):
+        read(tmp_path, lines + "a;b;O\n", end=".csv")
+    with pytest.raises(CorpusError, match=r"train.csv:6: not CSV"):
+        read(tmp_path, lines + '";O\nx;O\n', end=".csv")
 
 
 def test_a_lone_quote_in_csv_is_refused(tmp_path):
@@ -224,5 +246,5 @@ def test_missing_empty_lines_are_named_and_nothing_is_lost(tmp_path, words, rest
     text = "".join(f"w{k}\t{'O' if k % 9 else 'B-X'}\n" for k in range(words)) + rest
     sentences, notes = read(tmp_path, text, DEV, TEST)
     assert len(sentences[0]) == words
-    said = f"Warning: train.txt: a sentence has {words:,} words, so the empty lines that end sentences seem"
+    said = f"Warning: train.txt: a sentence has {words:,} words, so what ends sentences seems to be missing: empty"
     assert sum(note.startswith(said) for note in notes) == warned

@@ -73,6 +73,15 @@ def test_a_file_of_one_line_takes_little_memory(tmp_path):
         ("a.txt", "Anna\tB-PER\nread\tO\n\nBo\tB-PER\n", "words with their tags"),
         ("a.txt", "Anna NN B-PER\nread VB O\n", "words with their tags"),
         ("a.xml", '<?xml version="1.0"?>\n<page>', "XML or HTML"),
+        ("a.txt", '["Anna read.",\n"Bo sat."]\n', "JSON"),
+        ("a.txt", "{'text': 'Anna read.'}\n", "JSON"),
+        ("a.txt", '"Anna read."\n' * 5, "JSON, or a table of one column"),
+        ("a.txt", "<p>Anna read.</p>\n<p>Bo sat.</p>\n", "XML or HTML"),
+        ("a.txt", '<TEI xmlns="http://www.tei-c.org/ns/1.0">\n', "XML or HTML"),
+        ("a.txt", '0,"Anna read, twice."\n1,"Bo sat."\n', "a table, or numbered lines"),
+        ("a.txt", "# text = Anna read.\n1\tAnna\t_\n2\tread\t_\n3\t.\t_\n", "a table of 3 columns"),
+        ("a.txt", "# Anna read.\nAnna\tB-PER\nread\tO\n", "words with their tags"),
+        ("a.txt", "Анна\nread\n" * 50, "one word a line"),
         ("a.txt", '<doc id="12" title="Anna">\nAnna read.\n</doc>', "XML or HTML"),
     ],
 )
@@ -90,11 +99,20 @@ def test_what_is_no_running_text_is_refused_by_name(tmp_path, name, content, wha
         "1\tAnna\nread\n",
         "Blood type O\nAnna read\n",
         "{braces}\n",
+        '"Read?"\n"Read."\n',
+        "<b>Anna</b> read.\nBo sat.\n",
+        "# Anna\n",
+        "アンナは読んだ。\n" * 100,
         "< 3\n",
     ],
 )
 def test_running_text_may_look_odd(tmp_path, content):
     assert read(tmp_path / "a.txt", content) == content.splitlines()
+
+
+def test_characters_that_nobody_sees_are_no_text(tmp_path):
+    with pytest.raises(CorpusError, match="the file is empty"):
+        read(tmp_path / "a.txt", "\ufeff\u200b\n\u2060\n")
 
 
 def test_sentences_that_end_like_tags_are_text(tmp_path):
