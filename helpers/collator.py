@@ -66,10 +66,14 @@ def encode_with_word_ids(
     if not tokenizer.is_fast:
         raise ValueError(f"{type(tokenizer).__name__} is slow and has no word ids: use a fast tokenizer")
     if isinstance(texts, str) or any(isinstance(text, str) == is_split_into_words for text in texts):
-        raise ValueError("texts must be a list of strings, or of lists of words with is_split_into_words=True")
+        raise ValueError(
+            "texts must be a list of strings, or of lists of words with is_split_into_words=True"
+        )
     special = tokenizer.num_special_tokens_to_add()
     if max_length <= special:
-        raise ValueError(f"max_length is {max_length}: it must be above {special}, the special tokens of a row")
+        raise ValueError(
+            f"max_length is {max_length}: it must be above {special}, the special tokens of a row"
+        )
     rows: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "word_ids": []}
     if not len(texts):
         return rows
@@ -113,7 +117,9 @@ class MaskingCollator:
 
     def __post_init__(self):
         if not isinstance(self.scheme, Scheme):
-            raise ValueError(f'scheme is {self.scheme!r}: write it as Scheme(strategy="span", mask_rate=0.15)')
+            raise ValueError(
+                f'scheme is {self.scheme!r}: write it as Scheme(strategy="span", mask_rate=0.15)'
+            )
         if self.tokenizer.mask_token is None:
             raise ValueError("the tokenizer has no mask token: set tokenizer.mask_token")
         if self.seed < 0:

@@ -557,7 +557,9 @@ TEXTS = ((["two words"], True), ([["two", "words"]], False), ("two words", False
 
 @pytest.mark.parametrize(("texts", "split"), TEXTS)
 def test_texts_of_the_other_kind_are_refused(wordpiece, texts, split):
-    with pytest.raises(ValueError, match="list of strings, or of lists of words with is_split_into_words=True"):
+    with pytest.raises(
+        ValueError, match="list of strings, or of lists of words with is_split_into_words=True"
+    ):
         encode_with_word_ids(texts, wordpiece, max_length=64, is_split_into_words=split)
 
 

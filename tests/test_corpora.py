@@ -447,6 +447,11 @@ def test_bad_text_files(folder, name, content, message):
 
 
 def test_a_missing_text_file(folder):
+    with pytest.raises(CorpusError, match="a folder, not a file. Give the files in it"):
+        path = folder()
+        load(path, path)
+    with pytest.raises(CorpusError, match="test_corpora.py: a file, not a folder. A corpus is"):
+        load(__file__)
     with pytest.raises(CorpusError, match="nowhere.txt: no such file"):
         load(folder(), "nowhere.txt")
 

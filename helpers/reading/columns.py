@@ -44,7 +44,7 @@ def parse(text: str) -> dict[str, str]:
     wanted: dict[str, str] = {}
     for part in filter(None, map(str.strip, text.split(","))):
         role, equals, column = (piece.strip() for piece in part.partition("="))
-        if role not in ROLES or not column or role in wanted:
+        if role not in ROLES or not column or "=" in column or role in wanted:
             raise CorpusError(
                 f"columns are {text!r}: write them as word=2,tag=3, each once, with numbers from 1 or the "
                 "names of a header; sentence=1 names a column that numbers the sentences"
@@ -311,8 +311,8 @@ def _split_sentences(table: Table, numbers: list[int]) -> None:
         if len(table.starts) == 1:
             table.starts = _numbered_starts(table)
         return
-    if len(numbers) == 1 and (starts := _restarts(table.columns[numbers[0]])):  # it counts the words
-        table.starts = sorted({*table.starts, *starts})
+    if len(numbers) == 1 and (restarts := _restarts(table.columns[numbers[0]])):  # it counts the words
+        table.starts = sorted({*table.starts, *restarts})
         return
     current = [""] * len(numbers)
     starts = set(table.starts)
@@ -350,9 +350,10 @@ def _restarts(fields: list[str]) -> list[int]:
 
 
 def _changes(fields: list[str]) -> list[int]:
-    """Return the rows where a column that numbers sentences, 1 1 1 2 2 or S0 S0 S4, changes; none if it does not.
+    """Return the rows where a column that numbers sentences, 1 1 1 2 2 or S0 S0 S4, changes.
 
-    The numbers grow, or begin anew with each document, and most rows go on with their sentence.
+    None if it does not: the numbers grow, or begin anew with each document, and most rows go on with their
+    sentence.
     """
     parts = list(map(IDENTIFIER.fullmatch, fields))
     if not parts or None in parts or len({part[1] for part in parts if part}) > 1:

@@ -37,7 +37,10 @@ REFUSED = {  # first bytes -> what the file is, and what to do
     ),
     rb"%PDF-": ("a PDF", "extract its text first (pdftotext {file})"),
     rb"\{\\rtf": ("a document in Rich Text Format", "save it as plain text in UTF-8"),
-    rb"\xd0\xcf\x11\xe0": ("a document of an older Microsoft Office", "save it as plain text or CSV in UTF-8"),
+    rb"\xd0\xcf\x11\xe0": (
+        "a document of an older Microsoft Office",
+        "save it as plain text or CSV in UTF-8",
+    ),
     rb"PAR1": (
         "a Parquet table",
         "write it as plain text: a sentence or paragraph a line, or sentences as JSON lines (pandas: "
@@ -97,6 +100,8 @@ def raw_lines(path: Path) -> Iterator[str]:
         with (opener or open)(path, "rb") as file:
             head = file.read(HEAD)
             _refuse(path, head)
+            if opener and _kind(OPENERS, head):
+                raise CorpusError(f"{readable(path)}: compressed twice. Unpack it once.")
             file.seek(0)
             encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), "utf-8")
             shown = head.decode(encoding, "replace")
@@ -105,7 +110,7 @@ def raw_lines(path: Path) -> Iterator[str]:
                     file,
                     encoding,
                     errors="surrogateescape" if encoding.startswith("utf-8") else "strict",
-                    newline="\r" if "\r" in shown and "\n" not in shown else "\n",
+                    newline="\r" if "\r" in shown and "\n" not in shown.rstrip("\n") else "\n",
                 )
             )
     except UnicodeDecodeError as error:
@@ -179,9 +184,10 @@ def _refuse_other_encodings(path: Path, number: int, line: str) -> None:
         line.encode()
     except UnicodeEncodeError as error:
         byte, position = ord(line[error.start]) - 0xDC00, len(line[: error.start].encode()) + 1
+        name, code = ("Windows-1252", "CP1252") if 0x80 <= byte < 0xA0 else ("Latin-1", "LATIN1")
         raise CorpusError(
             f"{readable(path)}:{number}: not UTF-8 (byte 0x{byte:02x} at position {position}). Save the file "
-            f"as UTF-8. If it is Latin-1: iconv -f LATIN1 -t UTF-8 {_quoted(path)} > utf-8.txt"
+            f"as UTF-8. If it is {name}: iconv -f {code} -t UTF-8 {_quoted(path)} > utf-8.txt"
         ) from None
 
 

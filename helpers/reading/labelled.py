@@ -86,7 +86,7 @@ def missing_empty_lines(sentences: list[Sentence]) -> str:
 
 def _unknown(table: Table, row: int, tags: list[str], form: str) -> str:
     said = f"{table.place(row)}: {unknown(tags[0], form)}"
-    if row or len(tags) > 1 or table.header or len(tags[0]) < 2 or not tags[0].isalpha():
+    if row or len(tags) > 1 or table.header or len(tags[0]) < 2 or tags[0].isdecimal():
         return said
     named = f"--columns word={table.row(0)[0]},tag={tags[0]}"
     return f"{said} If this line is a header, name its columns, as in {named}."

@@ -1,6 +1,7 @@
 """Tags: how they are spelt, which scheme they follow, and what they are in IOB2."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ def _parsed(tag: str, form: str) -> Tag | None:
     if tag in OUTSIDE:
         return "O", ""
     match = FORMS[form].fullmatch(tag)
-    if match is None or TWO_TAGS.search(tag):
+    if match is None or TWO_TAGS.search(tag) or not tag.isprintable():  # a type with U+200B is another type
         return None
     return match["prefix"].upper(), match["type"]
 
@@ -82,7 +83,10 @@ def unknown(tag: str, form: str) -> str:
             f"for them instead: names[{tag}]."
         )
     written = "" if form == "B-PER" else f" The other tags are written like {form}."
-    return f"unknown tag {tag!r}. {KNOWN}; IO tags without a prefix get I-.{written}"
+    foreign = next((character for character in tag if not character.isascii()), "")
+    if foreign:  # it may look like an O, or like nothing
+        written += f" It holds U+{ord(foreign):04X} ({unicodedata.name(foreign, 'no name')})."
+    return f"unknown tag {tag!r}. {KNOWN}. Where tags are types alone, write I-PER for PER.{written}"
 
 
 # --- one scheme for the corpus ---

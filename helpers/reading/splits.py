@@ -34,9 +34,8 @@ def find_splits(folder: Path, notes: list[str]) -> dict[str, Path]:
     """
     shown = readable(folder)
     if not folder.is_dir():
-        raise CorpusError(
-            f'{shown}: no such folder. A corpus is "world" or a folder with train and test files.'
-        )
+        what = "a file, not a folder" if folder.is_file() else "no such folder"
+        raise CorpusError(f'{shown}: {what}. A corpus is "world" or a folder with train and test files.')
     present = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     pairs = {path: pair for path in present if (pair := _pair(path))}
     single = [path for path in present if path not in pairs]

@@ -108,9 +108,8 @@ def read_table(path: Path) -> Table:
         CorpusError: the file holds no sentences, its rows are not equally wide, or its JSON or CSV is broken.
     """
     numbered = _whole_lines(decoded(path, raw_lines(path)))
-    # Blanks are a word where a tab or a blank separates them from a tag; a line of nothing else is empty.
     numbered = [(number, text) for number, text in numbered if number > 1 or not SEPARATOR.fullmatch(text)]
-    texts = [text for _, text in numbered if text.strip(" \t") and not text.startswith(("#", "-DOCSTART-"))]
+    texts = [text for _, text in numbered if not _is_empty(text) and not text.startswith(("#", "-DOCSTART-"))]
     first = next((text.strip() for _, text in numbered if text.strip()), "")
     is_json = JSON_SUFFIXES & {suffix.lower() for suffix in path.suffixes}
     if is_json or (first[:1] in ("{", "[") and _parsed(first) is not None) or first in ("{", "[", "[{"):
@@ -154,6 +153,11 @@ def _place(path: Path, line: int, unit: str = "line") -> str:
 # --- columns ---
 
 
+def _is_empty(text: str) -> bool:
+    """Say whether a line holds nothing; blanks are a word where a tab or a blank sets them off from a tag."""
+    return not text.strip(" \t") or not (text.strip() or " " in text or "\t" in text)
+
+
 def _by_tabs(text: str) -> list[str]:
     return text.split("\t")
 
@@ -188,7 +192,7 @@ def _read_columns(path: Path, numbered: list[tuple[int, str]], texts: list[str])
             if TAG.fullmatch(column):
                 found.add(PREFIX.sub("", column))
     for number, text in numbered:
-        if not text.strip(" \t"):
+        if _is_empty(text):
             table.end_sentence()
             continue
         if quoted and '"' in text:
@@ -304,7 +308,7 @@ def _a_column_of_tags(texts: list[str], delimiter: str) -> bool:
 
 
 def _read_csv(path: Path, numbered: list[tuple[int, str]], delimiter: str) -> Table:
-    numbered = [line for line in numbered if not line[1].startswith("#") or delimiter in line[1]]  # no comments
+    numbered = [row for row in numbered if not row[1].startswith("#") or delimiter in row[1]]
     reader = csv.reader((text + "\n" for _, text in numbered), delimiter=delimiter, strict=True)
     rows, line = [], 0
     try:
@@ -315,8 +319,8 @@ def _read_csv(path: Path, numbered: list[tuple[int, str]], delimiter: str) -> Ta
             rows.append(columns)
     except csv.Error as error:
         raise CorpusError(
-            f"{_place(path, numbered[line][0])}: not CSV ({error}). A field with a quote in it is quoted and its "
-            'quotes are doubled: the word " is written """".'
+            f"{_place(path, numbered[line][0])}: not CSV ({error}). A field with a quote in it is quoted and "
+            'its quotes are doubled: the word " is written """".'
         ) from None
     filled = [any(column.strip() for column in columns) for columns in rows]  # "," is an empty line too
     widths = Counter(map(len, compress(rows, filled)))

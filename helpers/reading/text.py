@@ -18,8 +18,8 @@ MARKUP = re.compile(r"<(\?xml|!doctype|html|mediawiki|doc|tei|body|corpus)\b", r
 ELEMENT = re.compile(r"</?[A-Za-z][\w:.-]*(\s[^<>]*)?/?>")  # at the start of a line
 QUOTED = re.compile(r'".*",?')
 NUMBERED = re.compile(r"\d+[,;|].*")
-FROM_BLANKS = "\u0e00"  # characters below are of scripts that set blanks between words
-INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
+WITHOUT_BLANKS = "\u0e00"  # from Thai on, scripts may have no blanks between words
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 HEADER = re.compile(r"""["']?\w+["']?([,;]["']?\w+["']?)+""")  # of a table: names without blanks
 TEXT = re.compile(r"\b(text|sentence|content|body|article|document)s?\b", re.IGNORECASE)  # a name among them
 TAG = r"(O|[BIESLUM][-_]\S+)"
@@ -33,6 +33,10 @@ def text_files(corpus: str | Path, text: str | Path | Sequence[str | Path] | Non
     if paths and str(corpus) == "world":
         raise CorpusError("The built-in world brings its own text: leave out text, or give a folder.")
     for path in paths:
+        if path.is_dir():
+            raise CorpusError(
+                f"{readable(path)}: a folder, not a file. Give the files in it, like {path}/*.txt."
+            )
         if not path.is_file():
             raise CorpusError(f"{readable(path)}: no such file. Check the path.")
     return paths
@@ -93,7 +97,7 @@ def count_words(line: str) -> int:
 def _running_text(path: Path) -> Iterator[tuple[int, str]]:
     """Yield a file's lines that are not empty, with their numbers; refuse what is no running text."""
     stripped = ((number, line.strip()) for number, line in decoded(path, raw_lines(path)))
-    lines = ((number, line) for number, line in stripped if line.translate(INVISIBLE))
+    lines = ((number, line) for number, line in stripped if line.strip(INVISIBLE))
     shown = list(islice(lines, SHOWN))
     if not shown:
         raise CorpusError(
@@ -109,7 +113,7 @@ def _running_text(path: Path) -> Iterator[tuple[int, str]]:
 
 def _other_than_text(path: Path, lines: list[str]) -> str | None:
     """Say what a file is by the end of its name or by its first lines, if it is no running text."""
-    lines = [line for line in lines if not line.startswith("#")] or lines  # a comment or heading tells nothing
+    lines = [line for line in lines if not line.startswith("#")] or lines  # comments tell nothing
     first, suffixes = lines[0], {suffix.lower() for suffix in path.suffixes[-2:]}
     if JSON.match(first) or suffixes & {".json", ".jsonl", ".ndjson"}:
         return "JSON (jq -r .text picks a field)"
@@ -128,7 +132,8 @@ def _other_than_text(path: Path, lines: list[str]) -> str | None:
     tabs = first.count("\t")
     if len(lines) > 1 and tabs and _share(lambda line: line.count("\t") == tabs, lines) > 0.9:
         return f"a table of {tabs + 1} columns (cut -f2 picks one)"
-    if len(lines) > 0.9 * SHOWN and _share(lambda line: " " not in line and max(line) < FROM_BLANKS, lines) > 0.9:
+    single = _share(lambda line: " " not in line and max(line) < WITHOUT_BLANKS, lines)
+    if len(lines) > 0.9 * SHOWN and single > 0.9:
         return "one word a line"
     return None
 

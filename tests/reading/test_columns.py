@@ -94,7 +94,9 @@ def test_the_same_tags_twice_need_none(tmp_path):
 def test_tags_first(tmp_path):
     [sentence], [note] = read(tmp_path, "O\tfilms\nO\tby\nB-DIRECTOR\tAnna\n")
     assert sentence == [("films", "O"), ("by", "O"), ("Anna", "B-DIRECTOR")]
-    assert note.endswith("of 2 columns, column 2 is read as words ('films' 'by' 'Anna' …) and column 1 as tags.")
+    assert note.endswith(
+        "of 2 columns, column 2 is read as words ('films' 'by' 'Anna' …) and column 1 as tags."
+    )
 
 
 def test_parts_of_speech_of_one_letter_are_no_tags(tmp_path):
@@ -159,6 +161,14 @@ def test_a_header_in_other_words(tmp_path):
     assert sentence == [("Anna", "B-PER"), ("schläft", "O")]
 
 
+def test_a_header_of_several_names_with_hyphens(tmp_path):
+    lines = "TOKEN NE-COARSE-LIT NE-FINE\n# a document\nAnna B-pers B-pers.ind\nlas O O\n"
+    with pytest.raises(CorpusError, match="as in --columns word=TOKEN,tag=NE-COARSE-LIT"):
+        read(tmp_path, lines, columns="tag=2")
+    [sentence], _ = read(tmp_path, lines, columns="word=TOKEN,tag=NE-COARSE-LIT")
+    assert sentence == [("Anna", "B-pers"), ("las", "O")]
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
@@ -173,7 +183,9 @@ def test_columns_that_are_not_there(tmp_path, columns, message):
         read(tmp_path, TEST, columns=columns)
 
 
-@pytest.mark.parametrize("text", ["2,3", "word", "word=", "words=1", "word=1,word=2", "word:1"])
+@pytest.mark.parametrize(
+    "text", ["2,3", "word", "word=", "words=1", "word=1,word=2", "word:1", "word=1;tag=2"]
+)
 def test_columns_written_otherwise(text):
     with pytest.raises(CorpusError, match="write them as word=2,tag=3"):
         parse(text)

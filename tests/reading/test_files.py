@@ -54,6 +54,7 @@ def test_encodings_and_ends_of_lines(tmp_path, encoding, end):
 
 def test_a_carriage_return_among_line_feeds_ends_no_line(tmp_path):
     assert read(tmp_path / "a.txt", b"one\rtwo\r\r\nthree") == [(1, "one\rtwo"), (2, "three")]
+    assert [text for _, text in read(tmp_path / "a.txt", b"one\rtwo\r\n") if text] == ["one", "two"]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,12 @@ def test_a_carriage_return_among_line_feeds_ends_no_line(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
         (b"good\n\x89PNG\0\0\n", "a.txt:2: not UTF-8"),
         (b"good\nA\0B\0\n", r"a.txt:2: holds NUL bytes, .*iconv -f UTF-16LE -t UTF-8 a.txt"),
+        (
+            "“læs”\n".encode("cp1252"),
+            r"a.txt:1: not UTF-8 \(byte 0x93 .*If it is Windows-1252: iconv -f CP1252",
+        ),
+        (gzip.compress(gzip.compress(b"Anna\n")), "a.txt: compressed twice. Unpack it once"),
+        (rb"{\rtf1\ansi Anna}", "a.txt: a document in Rich Text Format"),
         ("læs\n".encode("latin-1"), r"a.txt:1: not UTF-8 \(byte 0xe6 at position 2\).*iconv -f LATIN1"),
         ("国 læs".encode() + b"\xff", r"a.txt:1: not UTF-8 \(byte 0xff at position 9\)"),
         (b"\xff\xfeA\0\x00\xd8", "begins like UTF-16-LE, but goes on otherwise"),

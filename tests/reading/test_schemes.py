@@ -1,5 +1,7 @@
 """Schemes of tags, the ways to spell them, and what cannot stand together."""
 
+import re
+
 import pytest
 
 from helpers.reading.files import CorpusError
@@ -95,3 +97,12 @@ def test_what_is_wrong_with_a_tag(tmp_path, tag, message):
     with pytest.raises(CorpusError) as error:
         read(tmp_path, column("B-PER O O O") + f"x\t{tag}\n")
     assert str(error.value).startswith(f"{tmp_path / 'train.txt'}:5: {message}")
+
+
+@pytest.mark.parametrize(
+    ("tag", "named"),
+    [("\u041e", "U+041E (CYRILLIC CAPITAL LETTER O)"), ("B-PER\u200b", "U+200B (ZERO WIDTH SPACE)")],
+)
+def test_a_character_that_looks_like_another_or_like_none_is_named(tmp_path, tag, named):
+    with pytest.raises(CorpusError, match=re.escape(f"It holds {named}.")):
+        read(tmp_path, column("B-PER O O O") + f"x\t{tag}\n")

@@ -92,6 +92,11 @@ def test_other_separators_that_can_mean_one_thing(tmp_path, lines):
     assert sentence[:2] == [("Anna", "B-PER"), ("sees", "O")]
 
 
+def test_a_line_of_a_blank_of_another_kind_is_empty(tmp_path):
+    sentences, _ = read(tmp_path, "Anna B-PER\n\u00a0\nread O\n\u3000 O\n")
+    assert sentences == [[("Anna", "B-PER")], [("read", "O"), ("\u3000", "O")]]
+
+
 # CSV and quoted TSV
 
 
@@ -246,5 +251,5 @@ def test_missing_empty_lines_are_named_and_nothing_is_lost(tmp_path, words, rest
     text = "".join(f"w{k}\t{'O' if k % 9 else 'B-X'}\n" for k in range(words)) + rest
     sentences, notes = read(tmp_path, text, DEV, TEST)
     assert len(sentences[0]) == words
-    said = f"Warning: train.txt: a sentence has {words:,} words, so what ends sentences seems to be missing: empty"
+    said = f"Warning: train.txt: a sentence has {words:,} words, so what ends sentences seems to be missing"
     assert sum(note.startswith(said) for note in notes) == warned
