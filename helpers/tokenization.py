@@ -134,7 +134,7 @@ def pack(
     if rows < max(1, minimum_rows):
         raise ValueError(
             f"The text is too short: it fills {rows} rows of {length} pieces, and at least "
-            f"{max(1, minimum_rows)} are needed. Give more text."
+            f"{max(1, minimum_rows)} are needed. Give more text, or a smaller length or batch size."
         )
     begins = np.cumsum(pieces) - pieces  # where each chunk's pieces stand in `ids`
     continues = _is_continuation(tokenizer)
