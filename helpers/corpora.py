@@ -135,8 +135,8 @@ def _valid_corpus(
                 )
         if not any(tag != "O" for _, tags in sentences for tag in tags):
             raise CorpusError(
-                f"{names[split]}: the {split} split has no entities, every tag is O. Check that the tag is "
-                "the last column" + (", or add a dev file." if names["dev"] == names["train"] else ".")
+                f"{names[split]}: the {split} split has no entities, every tag is O. Check which column "
+                "holds the tags" + (", or add a dev file." if names["dev"] == names["train"] else ".")
             )
     notes += _types_without_training(labelled)
     train = {tuple(words) for words, _ in labelled["train"]}

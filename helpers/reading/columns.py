@@ -1,6 +1,7 @@
 """Which column holds the words and which the tags, found by looking at all rows or said by the user."""
 
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ ROLES = ("word", "tag", "sentence")
 EXAMPLE = "--columns word=1,tag=3"
 NUMBER = re.compile(r"\d+([-.]\d+)?")
 IDENTIFIER = re.compile(r"(\D*)(\d{1,18})")  # of a sentence: 7, s7, doc-7
+WORD_OF_SENTENCE = re.compile(r"\D*\d+[.:_-]\d+")  # s7.2
+RANGE = re.compile(r"\d+[-.]\d+")
+HAS_DIGIT = re.compile(r"\d")
 CHUNKS = {
     *("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"),  # CoNLL-2000
     *("NC", "VC", "PC"),  # TreeTagger
@@ -67,10 +71,16 @@ def choose(tables: Sequence[Table], wanted: dict[str, str], notes: list[str]) ->
     Raises:
         CorpusError: a named column is missing, or it cannot be told which column is meant.
     """
+    names = [column for column in wanted.values() if not column.isdecimal()]
     for table in tables:
-        names = [column for column in wanted.values() if not column.isdecimal()]
         if table.header is None and names and set(names) <= set(table.row(0)):
             table.take_header()
+    if names:  # a header may stand in one of the files alone
+        headers = {table.width: table.header for table in tables if table.header}
+        for table in tables:
+            table.header = table.header or headers.get(table.width)
+    for table in tables:
+        _drop_ranges(table)
     groups: dict[tuple, list[Table]] = {}
     for table in tables:
         groups.setdefault((table.width, table.header), []).append(table)
@@ -246,10 +256,14 @@ class _Group:
         problems = {number: self._no_words(number, alone=len(left) == 1) for number in left}
         usable = [number for number in left if not problems[number]]
         # Parts of speech are capitals in most sets (NNP, NOUN, ADJA); words are so only where all are.
-        capitals = [number for number in usable if self._all_capitals(number)]
+        capitals = [number for number in usable if _all_capitals(self.counts[number])]
         if len(capitals) < len(usable):
             problems |= dict.fromkeys(capitals, "capitals alone, as parts of speech")
             usable = [number for number in usable if number not in capitals]
+        keys = [number for number in usable if all(map(HAS_DIGIT.search, self.counts[number]))]
+        if len(keys) < len(usable):
+            problems |= dict.fromkeys(keys, "digits in every field, as identifiers have them")
+            usable = [number for number in usable if number not in keys]
         passed = left[: left.index(usable[0])] if usable else left
         reasons += [f"{self._name(number)}: {problems[number]}" for number in passed]
         if not usable:
@@ -259,22 +273,31 @@ class _Group:
             )
         return self._first_of_words(usable)
 
-    def _all_capitals(self, number: int) -> bool:
-        return len(self.counts[number]) <= 100 and "".join(self.counts[number]).isupper()
-
     def _first_of_words(self, usable: list[int]) -> int:
         """Return the first of several columns, unless another one is as rich as words are."""
         first, rows = usable[0], self.counts[usable[0]].total()
+        for table, fields in zip(self.tables, self.fields[first], strict=True):
+            if len(usable) > 1 and len(fields) > 20 and _all_capitals(Counter(fields)):
+                raise CorpusError(
+                    f"{table.name}: {self._name(first)} holds capitals alone, as parts of speech are, and "
+                    "words in the other files. Give all files the same columns in the same order."
+                )
         different = {number: len(self.counts[number]) for number in usable}
         richer = [
             n
             for n in usable[1:]
-            if different[n] > max(100, 2 * different[first]) and different[n] < 0.9 * rows
+            if (different[n] > max(100, 2 * different[first]) and different[n] < 0.9 * rows)
+            or (different[n] > different[first] and 2 * self._equal(first, n) > rows)  # lemmas come first
         ]
         if richer:
             listed = " and ".join(f"{self._name(n)} ({different[n]:,} different)" for n in [first, *richer])
             raise CorpusError(f"{self.files}: {listed} may hold the words. Say which does, as in {EXAMPLE}.")
         return first
+
+    def _equal(self, one: int, other: int) -> int:
+        """Count the rows in which two columns hold the same."""
+        pairs = zip(self.fields[one], self.fields[other], strict=True)
+        return sum(a == b for left, right in pairs for a, b in zip(left, right, strict=True))
 
     def _no_words(self, number: int, alone: bool) -> str:
         """Say why a column does not hold words; "" if it may."""
@@ -315,12 +338,33 @@ def _split_sentences(table: Table, numbers: list[int]) -> None:
         table.starts = sorted({*table.starts, *restarts})
         return
     current = [""] * len(numbers)
-    starts = set(table.starts)
+    starts, before = set(table.starts), len(table.starts)
     for row, values in enumerate(zip(*(table.columns[number] for number in numbers), strict=True)):
         if any(value and value != now for value, now in zip(values, current, strict=True)):
             starts.add(row)
         current = [value or now for value, now in zip(values, current, strict=True)]
+    if len(starts) == len(table.lines) > max(before, 1):
+        raise CorpusError(
+            f"{table.name}: column {numbers[-1] + 1} changes with every word, so it numbers no sentences."
+        )
     table.starts = sorted(starts)
+
+
+def _all_capitals(counts: Counter[str]) -> bool:
+    return len(counts) <= 100 and "".join(counts).isupper()
+
+
+def _drop_ranges(table: Table) -> None:
+    """Take out CoNLL-U's ranges (1-2, for "du" before "de" and "le") and empty nodes (2.1): no words."""
+    numbers = table.columns[0] if table.width > 2 else []
+    extra = [row for row, number in enumerate(numbers) if RANGE.fullmatch(number)]
+    if extra and all(number.isdecimal() or RANGE.fullmatch(number) for number in numbers) and "1" in numbers:
+        first = table.place(extra[0])
+        table.drop(extra)
+        table.notes.append(
+            f"{len(extra):,} rows that are no words were left out, the first at {first}: CoNLL-U's ranges "
+            "(1-2) and empty nodes (2.1)."
+        )
 
 
 def _numbered_starts(table: Table) -> list[int]:
@@ -355,6 +399,11 @@ def _changes(fields: list[str]) -> list[int]:
     None if it does not: the numbers grow, or begin anew with each document, and most rows go on with their
     sentence.
     """
+    if all(map(WORD_OF_SENTENCE.fullmatch, fields)):  # s1.1 s1.2 s2.1
+        fields = [field[: max(map(field.rfind, ".-_:"))] for field in fields]
+    filled = [row for row, field in enumerate(fields) if field]
+    if filled[:1] == [0] and 2 * len(filled) < len(fields):  # Sentence: 1, and empty until the next
+        fields = [fields[filled[bisect(filled, row) - 1]] for row in range(len(fields))]
     parts = list(map(IDENTIFIER.fullmatch, fields))
     if not parts or None in parts or len({part[1] for part in parts if part}) > 1:
         return []

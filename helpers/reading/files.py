@@ -146,7 +146,7 @@ def decoded(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
                 f"{readable(path)}:{number}: holds NUL bytes, so it is not text, or text in UTF-16 without a "
                 f"byte order mark. In the latter case: iconv -f UTF-16LE -t UTF-8 {_quoted(path)} > utf-8.txt"
             )
-        yield number, line.rstrip("\r\n")
+        yield number, line.rstrip("\r\n").lstrip("\ufeff")  # a mark within, where files were put together
         number += line.endswith(("\n", "\r"))
 
 

@@ -1,6 +1,7 @@
 """Labelled sentences of all splits, read together: columns and scheme have to agree."""
 
 import gc
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,9 @@ from helpers.reading.files import CorpusError
 from helpers.reading.schemes import Reading, conversion_notes, scheme_of, to_iob2, unknown
 from helpers.reading.tables import Table, read_table
 
-LONG, ALONE = 1_000, 200  # words of a sentence, or of a file of one, that has likely lost its empty lines
+LONG, ALONE = 1_000, 60  # words of a sentence, or of a file of one, that has likely lost its empty lines
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)?:")  # before each word, as in WikiANN
+UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")  # joiners are letters' neighbours in many scripts
 Sentence = tuple[list[str], list[str]]  # words and their IOB2 tags
 
 
@@ -108,6 +111,10 @@ def _gathered(tables: Iterable[Table]) -> list[str]:
 def _words(table: Table, column: int) -> list[str]:
     """Return a file's words. A word that is blank, or whose field is empty, becomes one blank."""
     words = list(table.columns[column])
+    prefix = LANGUAGE.match(words[0]) if words else None
+    if prefix and len(words) > 1 and all(word.startswith(prefix[0]) for word in words):
+        words = [word.removeprefix(prefix[0]) for word in words]
+        table.notes.append(f"{prefix[0]!r} before every word was left out.")
     blank = [row for row, word in enumerate(words) if not word.strip(" \t")]
     for row in blank:
         words[row] = " "
@@ -115,5 +122,12 @@ def _words(table: Table, column: int) -> list[str]:
         table.notes.append(
             f"blank words keep their places and tags ({len(blank):,}, the first at {table.unit} "
             f"{table.lines[blank[0]]})."
+        )
+    strange = [row for row, word in enumerate(words) if not word.isascii() and UNSEEN.search(word)]
+    if strange:
+        seen = UNSEEN.search(words[strange[0]])
+        table.notes.append(
+            f"Warning: {len(strange):,} words hold characters that nobody sees, such as U+{ord(seen[0]):04X} "  # type: ignore[index]
+            f"(the first at {table.unit} {table.lines[strange[0]]}). They make other words of them."
         )
     return words

@@ -3,8 +3,9 @@
 import csv
 import json
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from pathlib import Path
 
@@ -17,9 +18,10 @@ TAG_NAMES = {
     *("bio", "biotag", "biotags", "bioes", "bilou", "gold", "goldtag", "entitytag", "entitytags"),
 }
 _NUMBER = "(id|ids|idx|index|no|nr|num|number)?"
-SENTENCE_NAME = re.compile(f"(sent|sentences?){_NUMBER}")
+SENTENCE_NAME = re.compile(f"(sent|sentences?){_NUMBER}|sid")
 DOCUMENT_NAME = re.compile(f"(doc|docs|documents?){_NUMBER}")
 TAG = re.compile(r"O|[BIESLUMW]([-_]\S+)?|\S+[-_][BIESLUMW]", re.IGNORECASE)  # in whatever form
+MARKERS = {"-DOCSTART-", "<s>", "</s>", "<EOS>", "<eos>"}  # in a row that holds no word
 UNWRITABLE = re.compile("[\ud800-\udfff\\0\\n\\r]")  # in a word of JSON
 PREFIX = re.compile(r"^[BIESLUMW][-_]|[-_][BIESLUMW]$", re.IGNORECASE)  # what a tag has beside its type
 SEPARATOR = re.compile("sep=.", re.IGNORECASE)  # a first line that tells Excel what splits the columns
@@ -41,6 +43,7 @@ class Table:
         self.whole_sentences = False  # sentences are objects, so no column has to number them
         self.notes: list[str] = []  # to follow the file's name
         self._waiting: list[list[str]] = []
+        self._marks = 0  # rows of <s>, </s> or <EOS>
 
     @property
     def name(self) -> str:
@@ -65,7 +68,11 @@ class Table:
         return [slice(a, b) for a, b in zip(self.starts, [*self.starts[1:], len(self.lines)], strict=True)]
 
     def add(self, fields: list[str], line: int) -> None:
-        """Append a row."""
+        """Append a row, unless it only says that a document or a sentence ends."""
+        if not MARKERS.isdisjoint(fields):
+            self._marks += "-DOCSTART-" not in fields
+            self.end_sentence()
+            return
         self.lines.append(line)
         self._waiting.append(fields)
         if len(self._waiting) == 1_000:
@@ -78,9 +85,22 @@ class Table:
     def finish(self) -> None:
         """Make what was added ready to be read, and take the header off if the usual names stand there."""
         self._sort_in()
+        if self._marks:
+            self.notes.append(
+                f"rows of <s>, </s> or <EOS> are no words, but end sentences ({self._marks:,})."
+            )
         self.starts = [start for start in dict.fromkeys([0, *self.starts]) if start < len(self.lines)]
         if self.lines and self.header is None and names_columns(self.row(0)):
             self.take_header()
+
+    def drop(self, rows: Sequence[int]) -> None:
+        """Take rows out; sentences stay as they are split."""
+        gone = set(rows)
+        kept = [row for row in range(len(self.lines)) if row not in gone]
+        self.lines = [self.lines[row] for row in kept]
+        self.columns = [[column[row] for row in kept] for column in self.columns]
+        starts = dict.fromkeys(bisect_left(kept, start) for start in self.starts)
+        self.starts = [start for start in starts if start < len(kept)]
 
     def take_header(self) -> None:
         """Make the first row the table's header."""
@@ -166,6 +186,10 @@ def _by_several_tabs(text: str) -> list[str]:
     return [column for column in text.split("\t") if column.strip(" ")]
 
 
+def _by_tabs_and_blanks(text: str) -> list[str]:
+    return re.split("[ \t]+", text.strip(" \t"))
+
+
 def _by_blanks(text: str) -> list[str]:
     """Split by blanks only: other white space can be a word."""
     columns = text.split(" ")
@@ -178,10 +202,18 @@ def _read_columns(path: Path, numbered: list[tuple[int, str]], texts: list[str])
     widths = Counter(map(len, map(split, texts)))
     if tabs and len(widths) > 1 and len(padded := Counter(map(len, map(_by_several_tabs, texts)))) == 1:
         split, widths = _by_several_tabs, padded
+    if (
+        tabs
+        and len(mixed := Counter(map(len, map(_by_tabs_and_blanks, texts)))) == 1
+        and max(mixed) > max(widths)
+    ):
+        split, widths = _by_tabs_and_blanks, mixed
     width = _most_common(widths)
     table = Table(path, width)
     if split is _by_several_tabs:
         table.notes.append("several tabs in a row were read as one.")
+    if split is _by_tabs_and_blanks:
+        table.notes.append("columns are split by tabs and by blanks, for then all lines have as many.")
     quoted = _quoting(texts, "\t" if tabs else " ")
     if quoted:
         table.notes.append('words are quoted as in CSV files: """" was read as ".')
@@ -268,6 +300,8 @@ def _written_by_csv(text: str, delimiter: str, style: int) -> bool:
     catch = type("Catch", (), {"write": staticmethod(written.append)})()
     try:
         columns = next(csv.reader([text], delimiter=delimiter, strict=True))
+        if any(delimiter in column for column in columns):
+            return False  # two quotes that are words, in columns of their own, and no quoted field
         csv.writer(catch, delimiter=delimiter, quoting=style, lineterminator="").writerow(columns)  # type: ignore[arg-type]
     except csv.Error:
         return False
@@ -307,8 +341,13 @@ def _a_column_of_tags(texts: list[str], delimiter: str) -> bool:
     return any(sum(map(bool, map(TAG.fullmatch, column))) > 0.9 * len(texts) for column in columns)
 
 
+def _is_comment(text: str, delimiter: str) -> bool:
+    """Say whether a line of CSV is a comment; "#,O" is a word."""
+    return text.startswith("# ") or (text.startswith("#") and delimiter not in text)
+
+
 def _read_csv(path: Path, numbered: list[tuple[int, str]], delimiter: str) -> Table:
-    numbered = [row for row in numbered if not row[1].startswith("#") or delimiter in row[1]]
+    numbered = [row for row in numbered if not _is_comment(row[1], delimiter)]
     reader = csv.reader((text + "\n" for _, text in numbered), delimiter=delimiter, strict=True)
     rows, line = [], 0
     try:
@@ -372,6 +411,11 @@ def _read_json(path: Path, numbered: list[tuple[int, str]]) -> Table:
         raise CorpusError(
             f"{_place(path, objects[0][0], unit)}: no list of words ({', '.join(objects[0][1])}). {AS_JSON} "
             "Positions of characters have to be turned into tags first."
+        )
+    if len(header) == 1:
+        raise CorpusError(
+            f"{_place(path, objects[0][0], unit)}: no list of tags that is as long as {header[0]!r} "
+            f"({', '.join(objects[0][1])}). {AS_JSON}"
         )
     table = Table(path, len(header), unit, header)
     table.whole_sentences = True

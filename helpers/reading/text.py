@@ -1,6 +1,7 @@
 """Unlabelled text, up to a number of words."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -13,11 +14,17 @@ CHARACTERS = 10  # of text without blanks that count as a word
 IDEOGRAPH = re.compile(
     "[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f]"
 )
-JSON = re.compile(r"(\[\s*)?\{\s*([\"']|$)|\[\s*(\"|$)")
-MARKUP = re.compile(r"<(\?xml|!doctype|html|mediawiki|doc|tei|body|corpus)\b", re.IGNORECASE)
+JSON = re.compile(r"(\[\s*)?\{\s*([\"']|$)|\[\s*(\"|$)|\[\d+,\s*\"")
+MARKUP = re.compile(r"<(\?xml|!doctype|html|mediawiki|doc|tei|body|corpus)\b|<!--", re.IGNORECASE)
+ROOT = re.compile(r"<([A-Za-z][\w:.-]*)(\s[^<>]*)?>")  # of a document that ends with the same name
+TIMES = re.compile(r"(\d+:)?\d+:\d+[.,]\d+ --> .*")
+PARSED = re.compile(r"\(+[A-Z]+ .*")
+TAGGED_WORDS = re.compile(r"(\S+[/_]([A-Z]+[$-]?[A-Z]*|O|[,.:;]+)(\s+|$))+")  # The/DT cat/NN
+TAGGED_WORD = re.compile(r"\S+( ([A-Z]{1,6}\$?|[.,:`'$]+|[BIESLUM]-\S+))+")  # The DT B-NP, one a line
 ELEMENT = re.compile(r"</?[A-Za-z][\w:.-]*(\s[^<>]*)?/?>")  # at the start of a line
 QUOTED = re.compile(r'".*",?')
 NUMBERED = re.compile(r"\d+[,;|].*")
+LABELLED = re.compile(r"[^\s,;|]{1,20}[,;|]\".*")  # pos,"…
 WITHOUT_BLANKS = "\u0e00"  # from Thai on, scripts may have no blanks between words
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 HEADER = re.compile(r"""["']?\w+["']?([,;]["']?\w+["']?)+""")  # of a table: names without blanks
@@ -119,19 +126,33 @@ def _other_than_text(path: Path, lines: list[str]) -> str | None:
         return "JSON (jq -r .text picks a field)"
     if len(lines) > 4 and _share(QUOTED.fullmatch, lines) == 1:  # a dialogue of two lines may be so
         return "JSON, or a table of one column"
-    if MARKUP.match(first) or (len(lines) > 1 and _share(ELEMENT.match, lines) > 0.5):
+    root = ROOT.match(first)
+    if (
+        MARKUP.match(first)
+        or suffixes & {".xml", ".html", ".htm"}
+        or (root and any(f"</{root[1]}>" in line for line in lines[1:]))
+        or (len(lines) > 1 and _share(ELEMENT.match, lines) > 0.5)
+    ):
         return "XML or HTML"
+    if any(map(TIMES.fullmatch, lines)):
+        return "subtitles"
     tagged = [line for line in lines if TAGGED.fullmatch(line)]
     most = len(tagged) > 1 and len(tagged) > 0.9 * len(lines) - 2  # all but a header or a comment
     if most and any(map(OUTSIDE.fullmatch, tagged)):  # sentences may all end with "e-mail"
         return "words with their tags"
+    some = len(lines) > 4  # of fewer lines, chance may make anything
+    if _share(TAGGED_WORDS.fullmatch, lines) > 0.9 or (some and _share(TAGGED_WORD.fullmatch, lines) > 0.9):
+        return "words with their tags"
+    if some and _share(PARSED.match, lines) > 0.5:
+        return "trees"
     if suffixes & {".csv", ".tsv"} or (HEADER.fullmatch(first) and TEXT.search(first)):
         return "a table"
-    if len(lines) > 1 and _share(NUMBERED.fullmatch, lines) > 0.9:
+    if len(lines) > 1 and max(_share(row.fullmatch, lines) for row in (NUMBERED, LABELLED)) > 0.9:
         return "a table, or numbered lines"
-    tabs = first.count("\t")
-    if len(lines) > 1 and tabs and _share(lambda line: line.count("\t") == tabs, lines) > 0.9:
-        return f"a table of {tabs + 1} columns (cut -f2 picks one)"
+    for delimiter in "\t;|" if some else "\t":
+        (count, often), *_ = Counter(line.count(delimiter) for line in lines).most_common()
+        if count and len(lines) > 1 and often > 0.9 * len(lines) - some:  # all but a title
+            return f"a table of {count + 1} columns (cut -f2 picks one; -d names a sign other than tabs)"
     single = _share(lambda line: " " not in line and max(line) < WITHOUT_BLANKS, lines)
     if len(lines) > 0.9 * SHOWN and single > 0.9:
         return "one word a line"

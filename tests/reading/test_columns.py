@@ -1,7 +1,7 @@
 """Which column holds the words and which the tags."""
 
 import random
-from itertools import chain
+from itertools import chain, product
 
 import pytest
 
@@ -113,7 +113,8 @@ def test_a_sentence_number_is_no_word(tmp_path):
 
 def test_two_columns_that_could_be_words_need_a_decision(tmp_path):
     draw = random.Random(0)
-    lines = [f"{draw.choice('nva')} w{draw.randrange(300)} {draw.choice(['O', 'B-X'])}\n" for _ in range(900)]
+    words = ["".join(letters) for letters in product("abcdefg", repeat=3)]
+    lines = [f"{draw.choice('nva')} w{draw.choice(words)} {draw.choice(['O', 'B-X'])}\n" for _ in range(900)]
     text = "\n".join("".join(lines[start : start + 9]) for start in range(0, 900, 9))
     with pytest.raises(
         CorpusError, match=r"column 1 \(3 different\) and column 2 \(\d+ different\) may hold"
@@ -252,3 +253,48 @@ def test_a_document_alone_is_no_sentence(tmp_path):
     text = "".join(f"{'xdde e'.replace(' ', '')[row]}\t{line}\n" for row, line in enumerate(numbered))
     sentences, _ = read(tmp_path, text.replace("x\t", "doc_id\t", 1))
     assert list(map(len, sentences)) == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "keys", [["s0.1", "s0.2", "s1.1", "s1.2"], ["0_1", "0_2", "1_1", "1_2"], ["a1", "b7", "c3", "d9"]]
+)
+def test_identifiers_of_words_are_no_words(tmp_path, keys):
+    rows = zip(keys, ["Anna", "read", "Bo", "sat"], ["B-PER", "O", "B-PER", "O"], strict=True)
+    sentences, _ = read(tmp_path, "".join("\t".join(row) + "\n" for row in rows))
+    assert [word for word, _ in chain(*sentences)] == ["Anna", "read", "Bo", "sat"]
+    assert len(sentences) == (1 if keys[0] == "a1" else 2)
+
+
+def test_a_sentence_number_once_and_empty_fields_behind_it(tmp_path):
+    lines = "Sentence: 1,Anna,B-PER\n,read,O\n,much,O\nSentence: 2,Bo,B-PER\n,sat,O\n,there,O\n,too,O\n"
+    sentences, _ = read(tmp_path, lines, end=".csv")
+    assert list(map(len, sentences)) == [3, 4]
+
+
+def test_a_column_that_is_another_with_every_word_numbers_no_sentences(tmp_path):
+    with pytest.raises(CorpusError, match="column 1 changes with every word, so it numbers no sentences"):
+        read(tmp_path, "x\tAnna\tB-PER\ny\tread\tO\nz\tit\tO\n", columns="sentence=1")
+
+
+def test_lemmas_before_the_words_need_a_decision(tmp_path):
+    lines = "Anna Anna B-PER\nvisit visits O\nand and O\nvisit visited O\nBo Bo B-PER\n"
+    with pytest.raises(CorpusError, match="column 1 .* and column 2 .* may hold the words"):
+        read(tmp_path, lines)
+    swapped = "".join(" ".join([b, a, c]) + "\n" for a, b, c in map(str.split, lines.splitlines()))
+    [sentence], _ = read(tmp_path, swapped)
+    assert [word for word, _ in sentence] == ["Anna", "visits", "and", "visited", "Bo"]
+
+
+def test_other_orders_of_columns_in_other_files_are_refused(tmp_path):
+    train = "".join(
+        f"{word} NN {'B-X' if k % 5 == 0 else 'O'}\n" for k, word in enumerate(["Anna", "read"] * 15)
+    )
+    test = "".join(" ".join([b, a, c]) + "\n" for a, b, c in map(str.split, train.splitlines()))
+    with pytest.raises(CorpusError, match="test.txt: column 1 holds capitals alone, as parts of speech are"):
+        read(tmp_path, train, train, test)
+
+
+def test_a_header_in_one_file_names_the_columns_of_all(tmp_path):
+    lines = "Anna\tB-PER\nread\tO\n"
+    splits, _ = read_all(tmp_path, "Wort\tEtikett\n" + lines, lines, lines, columns="word=Wort,tag=Etikett")
+    assert splits["train"] == splits["test"] == [[("Anna", "B-PER"), ("read", "O")]]

@@ -245,7 +245,7 @@ def test_numbers_end_sentences_where_no_empty_line_does(tmp_path, lines, said):
 
 
 @pytest.mark.parametrize(
-    ("words", "rest", "warned"), [(201, "", 1), (200, "", 0), (1_001, "\nx\tO\n", 1), (900, "\nx\tO\n", 0)]
+    ("words", "rest", "warned"), [(61, "", 1), (60, "", 0), (1_001, "\nx\tO\n", 1), (900, "\nx\tO\n", 0)]
 )
 def test_missing_empty_lines_are_named_and_nothing_is_lost(tmp_path, words, rest, warned):
     text = "".join(f"w{k}\t{'O' if k % 9 else 'B-X'}\n" for k in range(words)) + rest
@@ -253,3 +253,53 @@ def test_missing_empty_lines_are_named_and_nothing_is_lost(tmp_path, words, rest
     assert len(sentences[0]) == words
     said = f"Warning: train.txt: a sentence has {words:,} words, so what ends sentences seems to be missing"
     assert sum(note.startswith(said) for note in notes) == warned
+
+
+# What is no word
+
+
+@pytest.mark.parametrize(
+    ("lines", "end"),
+    [
+        ("-DOCSTART-,-X-,O\nAnna,NNP,B-PER\nread,VBD,O\n", ".csv"),
+        (
+            '{"words": ["-DOCSTART-"], "tags": ["O"]}\n{"words": ["Anna", "read"], "tags": ["B-PER", "O"]}',
+            ".jsonl",
+        ),
+        ("0\t-DOCSTART-\tO\n\n1\tAnna\tB-PER\n2\tread\tO\n", ".txt"),
+        ("Anna\tB-PER\nread\tO\n<EOS>\tO\n", ".txt"),
+        ("\ufeff\ufeffAnna\tB-PER\nread\tO\n\ufeff-DOCSTART-\tO\n", ".txt"),
+        ("1-2\tl'A\t_\t_\n1\tAnna\tN\tB-PER\n2\tread\tV\tO\n2.1\t_\t_\tO\n", ".conllu"),
+        ("en:Anna\tB-PER\nen:read\tO\n", ".txt"),
+        ("# made by Bo, Cy\nword,tag\nAnna,B-PER\nread,O\n", ".csv"),
+    ],
+)
+def test_what_is_no_word_is_left_out(tmp_path, lines, end):
+    sentences, _ = read(tmp_path, lines, end=end)
+    assert sentences == [[("Anna", "B-PER"), ("read", "O")]]
+
+
+def test_quotes_in_two_columns_are_words(tmp_path):
+    lines = 'Anna Anna B-PER\n" " O\nread read O\n" " O\n'
+    [sentence], _ = read(tmp_path, lines)
+    assert [word for word, _ in sentence] == ["Anna", '"', "read", '"']
+    [sentence], _ = read(tmp_path, lines.replace(" ", "\t"))
+    assert [word for word, _ in sentence] == ["Anna", '"', "read", '"']
+
+
+def test_tabs_and_blanks_that_split_all_lines_alike(tmp_path):
+    [sentence], notes = read(tmp_path, "Anna NNP\tB-PER\nread VBD\tO\n")
+    assert [word for word, _ in sentence] == ["Anna", "read"]
+    assert any("columns are split by tabs and by blanks" in note for note in notes)
+
+
+def test_json_without_a_list_of_tags(tmp_path):
+    with pytest.raises(CorpusError, match=r"train.jsonl:1: no list of tags that is as long as 'tokens'"):
+        read(tmp_path, '{"tokens": ["Anna"], "entities": [{"start": 0}]}\n', end=".jsonl")
+
+
+def test_words_with_characters_that_nobody_sees_are_counted(tmp_path):
+    _, notes = read(tmp_path, "An\u00adna\tB-PER\nread\tO\n")
+    assert any(
+        "1 words hold characters that nobody sees, such as U+00AD (the first at line 1)" in n for n in notes
+    )
