@@ -164,7 +164,8 @@ def _opened(
         return
     first = stream.read(8)
     stream.seek(0)
-    kind = next((ending for start, ending in KINDS if first.startswith(start)), kind)
+    if kind not in UNREAD:
+        kind = next((ending for start, ending in KINDS if first.startswith(start)), kind)
     if kind not in ARCHIVES:
         what = f"is a {kind} file, which is not read" if kind else "is neither a notebook nor an archive"
         report(name, what, "unpack it into a folder with the student's identifier, or ask for a zip file")

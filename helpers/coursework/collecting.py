@@ -115,6 +115,8 @@ def collect(folder: Path, released: Path = FOLDER) -> list[Submission]:
         raise CourseworkError(
             f"{folder} holds no submissions: put a folder or a zip file for each student there"
         )
+    if seeds and not seeds.keys() & attempts.keys():
+        raise CourseworkError(_of_nobody(folder, entries, seeds))
     submissions = [
         Submission(name, seeds.get(name), roster_columns.get(name, {}), handed_in=name in attempts)
         for name in dict.fromkeys([*attempts, *seeds])
@@ -126,6 +128,21 @@ def collect(folder: Path, released: Path = FOLDER) -> list[Submission]:
             problem = f"cannot be read to the end ({type(error).__name__}: {error})"[:200]
             submission.add_finding(submission.student, problem, "look at it yourself, or ask for it again")
     return submissions
+
+
+def _of_nobody(folder: Path, entries: Sequence[Path], seeds: dict[str, int]) -> str:
+    """Say that no entry of a folder belongs to a student of the list, and which folder may be meant."""
+    some = ", ".join(printable(path.name) for path in entries[:3])
+    said = f"{folder}: nothing in it ({some}) belongs to anybody on the list of students"
+    if folder.resolve().name.lower() in map(str.lower, seeds):
+        return f"{said}. This is the folder of one student: name the one that holds it"
+    for inner in filter(Path.is_dir, entries):
+        if any(_owner(_stem(path), list(seeds), listed=True) for path in inner.iterdir()):
+            return f"{said}. Do you mean {inner}?"
+    return (
+        f"{said}. Name the folder that holds a folder or a zip file for each student, with the student's "
+        "identifier as its name; unpack an archive that holds all of them"
+    )
 
 
 # --- whose a file is, and which attempt ---
@@ -157,6 +174,9 @@ def _whose(
         student: [path for _, path in sorted(found, key=lambda one: one[0])]
         for student, found in attempts.items()
     }
+    for student, paths in last_one_last.items():
+        if any(map(_looks_submitted, paths)):  # Blackboard puts a receipt beside each
+            last_one_last[student] = [path for path in paths if path.suffix.lower() != ".txt"]
     return last_one_last, unclaimed
 
 

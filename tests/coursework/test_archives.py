@@ -88,6 +88,7 @@ def test_archives_are_read_by_their_content_and_in_one_another(name, content, tm
         ("ada.gz", gzip.compress(NOTEBOOK), "ada.gz: cannot be unpacked"),
         ("ada.tar.bz2", bz2.compress(b"x")[:-3], "ada.tar.bz2: cannot be unpacked"),
         ("ada.docx", b"plain", "ada.docx: is neither a notebook nor an archive"),
+        ("ada.ipynb.gz", gzip.compress(NOTEBOOK), "ada.ipynb.gz: is a .ipynb.gz file, which is not read"),
         (
             "ada.zip",
             zipped({"1.zip": zipped({"2.zip": zipped({"3.zip": zipped(FILES)})})}),

@@ -501,6 +501,7 @@ def test_names_that_steer_a_terminal_or_are_very_long_are_shown_harmlessly(submi
 
 def test_a_stranger_and_an_empty_folder_are_named(submitted, released, tmp_path_factory):
     (submitted.folder / "ada").rename(submitted.folder / "adda")
+    (submitted.folder / "ben").mkdir()
     found = {submission.student: submission for submission in collecting.collect(submitted.folder, released)}
     assert any("not on the list" in str(finding) for finding in found["adda"].findings)
     with pytest.raises(CourseworkError, match="holds no submissions"):
@@ -534,3 +535,34 @@ def test_code_is_the_same_whatever_its_comments_and_layout_and_however_long_it_i
     assert collecting.canonical_code(first) != collecting.canonical_code(first.replace("1", "2"))
     deep = "x = " + " + ".join(["1"] * 2000)  # can be run, but is nested too deeply to be compared as a tree
     assert collecting.canonical_code(deep) == collecting.canonical_code(deep + "\n")
+
+
+# The wrong folder
+
+
+def test_a_folder_of_nobody_on_the_list_is_refused(submitted, released, tmp_path):
+    above = tmp_path / "above"
+    above.mkdir()
+    (above / "all").mkdir()
+    submitted.place.parent.rename(above / "all" / "ada")
+    with pytest.raises(
+        CourseworkError, match=r"nothing in it \(all\) belongs to anybody .* Do you mean .*/above/all\?"
+    ):
+        collecting.collect(above, released)
+    with pytest.raises(
+        CourseworkError, match="This is the folder of one student: name the one that holds it"
+    ):
+        collecting.collect(above / "all" / "ada", released)
+    packed = shutil.make_archive(str(tmp_path / "packed" / "submissions"), "zip", above / "all")
+    with pytest.raises(
+        CourseworkError, match=r"\(submissions.zip\) .* unpack an archive that holds all of them"
+    ):
+        collecting.collect(tmp_path / "packed", released)
+    assert packed and len(collecting.collect(above / "all", released)) == 2
+
+
+def test_a_receipt_beside_a_submission_is_no_second_one(submitted, released):
+    shutil.make_archive(str(submitted.folder / "HW1_ada_attempt_2025-03-01"), "zip", submitted.place)
+    (submitted.folder / "HW1_ada_attempt_2025-03-01.txt").write_text("Name: Ada")
+    shutil.rmtree(submitted.place.parent)
+    assert [finding for finding in ada(submitted, released).findings if not finding.repaired] == []
