@@ -86,7 +86,8 @@ def encode_with_word_ids(
             _refuse_words_with_blanks(text, encoding)
         tokens = zip(encoding.ids, encoding.word_ids, strict=True)
         word_ids = [-1 if word is None or token in special_ids else word for token, word in tokens]
-        if max(word_ids, default=-1) >= 0:
+        blank = isinstance(text, str) and not text.strip()  # which some tokenizers take for a word
+        if max(word_ids, default=-1) >= 0 and not blank:
             rows["input_ids"].append(encoding.ids)
             rows["attention_mask"].append(encoding.attention_mask)
             rows["word_ids"].append(word_ids)

@@ -167,7 +167,7 @@ def test_words_that_are_given_have_the_pieces_that_they_have_in_running_text(tok
 
 
 def test_long_texts_are_cut_and_texts_without_words_left_out(tokenizer):
-    texts = ["", TEXT[0] * 3, tokenizer.sep_token, "two"]
+    texts = ["", TEXT[0] * 3, tokenizer.sep_token, "two", "  ", "\n"]
     columns = encode_with_word_ids(texts, tokenizer, max_length=20)
     assert [columns["word_ids"][0][0], len(columns["input_ids"]), len(columns["input_ids"][0])] == [-1, 2, 20]
     assert columns["word_ids"][0][-1] == -1  # the end of a cut text is still [SEP]
