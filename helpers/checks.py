@@ -137,25 +137,6 @@ def _mentions(mentions: Callable) -> None:
     assert list(mentions(["Nobody", "came"], ["O", "O"])) == [], "a sentence without names has no mentions"
 
 
-@exercise("length_shares")
-def _length_shares(length_shares: Callable) -> None:
-    shares = length_shares([1, 1, 1, 2, 2, 3, 5, 7])
-    assert isinstance(shares, dict), "return a dictionary from length to percentage"
-    assert not any(isinstance(key, int) for key in shares), (
-        'the keys are strings: "1", "2", "3", "4" and "5+"'
-    )
-    assert "4" in shares, 'no mention has four words, so the share of "4" is 0; the key must still be there'
-    assert set(shares) == {"1", "2", "3", "4", "5+"}, (
-        f'the keys are "1", "2", "3", "4" and "5+", not {sorted(shares)}'
-    )
-    total = sum(shares.values())
-    assert not isclose(total, 1), "these are fractions; multiply by 100 for percentages"
-    assert not isclose(shares["5+"], 12.5), '"5+" holds mentions of five words and more, not of exactly five'
-    assert isclose(total, 100), f"the shares add up to {total:g}, not 100; divide by the number of mentions"
-    expected = {"1": 37.5, "2": 25.0, "3": 12.5, "4": 0.0, "5+": 25.0}
-    assert all(isclose(shares[key], expected[key]) for key in expected), f"expected {expected}, got {shares}"
-
-
 # ---------------------------------------------------------------- notebook 02
 
 

@@ -7,7 +7,6 @@ import random
 import re
 import subprocess
 import sys
-from collections import Counter
 from math import comb, exp, inf, log
 
 import numpy as np
@@ -28,11 +27,6 @@ def mentions(words, tags):
         elif tag.startswith("I-"):
             found[-1][1].append(word)
     return [(kind, " ".join(parts)) for kind, parts in found]
-
-
-def length_shares(lengths):
-    counts = Counter(str(length) if length < 5 else "5+" for length in lengths)
-    return {bucket: 100 * counts[bucket] / len(lengths) for bucket in ("1", "2", "3", "4", "5+")}
 
 
 def labels(input_ids, hidden):
@@ -157,7 +151,6 @@ def visible_neighbours(spans):
 
 SOLUTIONS = [
     mentions,
-    length_shares,
     labels,
     empty_rows,
     corrupt,
@@ -220,15 +213,6 @@ def mentions_never_closed(words, tags):
         elif found:
             found[-1][1].append(word)
     return [(kind, " ".join(parts)) for kind, parts in found]
-
-
-def shares_five_alone(lengths):
-    counts = Counter(lengths)
-    return {bucket: 100 * counts[int(bucket[0])] / len(lengths) for bucket in ("1", "2", "3", "4", "5+")}
-
-
-def shares_without_zeros(lengths):
-    return {bucket: share for bucket, share in length_shares(lengths).items() if share}
 
 
 def corrupt_with(choose):
@@ -454,14 +438,6 @@ MISTAKES = [
     ("mentions", mentions_one_word_each, "belongs to the mention before"),
     ("mentions", mentions_with_prefix, "without its B-"),
     ("mentions", mentions_never_closed, "does O close"),
-    (
-        "length_shares",
-        lambda lengths: {k: v / 100 for k, v in length_shares(lengths).items()},
-        "multiply by 100",
-    ),
-    ("length_shares", shares_five_alone, "five words and more"),
-    ("length_shares", shares_without_zeros, "key must still be there"),
-    ("length_shares", lambda lengths: dict(Counter(lengths)), "keys are strings"),
     ("labels", lambda input_ids, hidden: list(input_ids), "every token has a label"),
     ("labels", lambda input_ids, hidden: labels(input_ids, [not h for h in hidden]), "wrong way round"),
     ("labels", lambda input_ids, hidden: [t * h for t, h in zip(input_ids, hidden, strict=True)], r"\[PAD\]"),
