@@ -1,8 +1,8 @@
 """The series as a web book: the sources that Sphinx reads, put together from what the project holds already.
 
 Nothing is written twice. The pages are the committed notebooks, README, CONTRIBUTING and the other Markdown
-files; the reference lists what the map in helpers/__init__.py calls front rooms. `book/` adds the way in, and what
-lecturers need: pages and slides, which take figures and numbers from the notebooks.
+files; the reference lists what the map in helpers/__init__.py calls front rooms. `book/` adds the way in, and
+pages and slides for lecturers, which take figures and numbers from the notebooks.
 """
 
 import re
@@ -68,7 +68,17 @@ def build(folder: Path = FOLDER) -> Path:
 
 
 def _run_sphinx(builder: str, settings: Path, source: Path, made: Path) -> None:
-    command = [sys.executable, "-m", "sphinx", "-b", builder, "--fail-on-warning", "--quiet", "-c", str(settings)]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-b",
+        builder,
+        "--fail-on-warning",
+        "--quiet",
+        "-c",
+        str(settings),
+    ]
     command += ["-d", str(source.with_name(f"{builder}-doctrees")), str(source), str(made)]
     if subprocess.run(command, cwd=ROOT).returncode:
         raise BookError(
@@ -190,7 +200,10 @@ def _without_badges(text: str) -> str:
 def _places(names: set[str], texts: dict[str, str]) -> dict[str, str]:
     """Where a path of the project, with or without an anchor, stands in the book."""
     places = {f"book/{name}": name for name in names if name.startswith(LECTURERS)}
-    places |= {name: name for name in names} | {"README.md": "index.md", "helpers/__init__.py": "api/index.md"}
+    places |= {name: name for name in names} | {
+        "README.md": "index.md",
+        "helpers/__init__.py": "api/index.md",
+    }
     for group in rooms().values():
         places |= {f"helpers/{room}.py": f"api/{room}.md" for room in group}
     for page in ("running.md", "reuse.md"):

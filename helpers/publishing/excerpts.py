@@ -1,7 +1,7 @@
 """What the lecturers' pages and the slides take from the notebooks, when the book is made.
 
-These pages are Jinja templates. A figure, a number, an exercise or a time stands in one notebook, and a page asks
-for it, so a page cannot go on saying what the notebook no longer does.
+These pages are Jinja templates. A figure, a number, an exercise or a time stands in one notebook, and a page
+asks for it, so a page cannot go on saying what the notebook no longer does.
 """
 
 import base64
@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from helpers.coursework import exercises
+from helpers.coursework.exercises import Exercise, all_exercises, complete_notebooks
 from helpers.publishing import pages
 from helpers.settings import ROOT
 
@@ -51,14 +51,28 @@ def render(text: str, name: str, figures: Path) -> str:
         return figure(notebook, code, figures)
 
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
-    functions = (exercise, practice, graded, section, minutes, hours, output, table, says, points, readme_table)
+    functions = (
+        exercise,
+        practice,
+        graded,
+        section,
+        minutes,
+        hours,
+        output,
+        table,
+        says,
+        points,
+        readme_table,
+    )
     environment.globals |= {function.__name__: function for function in functions}
     environment.globals["figure"] = save_figure
     try:
         return environment.from_string(text).render()
     except (ExcerptError, TemplateError) as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE]
-        line = getattr(error, "lineno", None) or frames[-1].lineno  # of the first, Jinja cannot parse the page
+        line = (
+            getattr(error, "lineno", None) or frames[-1].lineno
+        )  # of the first, Jinja cannot parse the page
         raise ExcerptError(f"{name}:{line}: {error}") from error
 
 
@@ -77,7 +91,7 @@ def exercise(name: str) -> str:
     Raises:
         ExcerptError: there is no such exercise.
     """
-    found = {one.name: one for one in exercises.all_exercises()}
+    found = {one.name: one for one in all_exercises()}
     if name not in found:
         raise ExcerptError(f"no graded exercise is called {name}; there are {', '.join(found)}")
     return f"*{_title(found[name])}* (`{name}`, {found[name].maximum:g} points)"
@@ -109,11 +123,11 @@ def graded() -> str:
         A table: exercise, notebook, points, and what each point is given for.
     """
     rows = [["Exercise", "Notebook", "Points", "One point for each of"]]
-    for one in exercises.all_exercises():
+    for one in all_exercises():
         titles = "; ".join(point.title for point in one.points)
         by_hand = "graded by hand, see the [rubric](rubric.md)"
         rows += [[f"*{_title(one)}* (`{one.name}`)", one.notebook[:2], f"{one.maximum:g}", titles or by_hand]]
-    total = sum(one.maximum for one in exercises.all_exercises())
+    total = sum(one.maximum for one in all_exercises())
     return _table([*rows, ["**All**", "", f"**{total:g}**", ""]])
 
 
@@ -136,8 +150,8 @@ def section(notebook: str, heading: str) -> str:
     return f'"{heading}"'
 
 
-def _title(one: exercises.Exercise) -> str:
-    cells = exercises.complete_notebooks()[one.notebook].cells
+def _title(one: Exercise) -> str:
+    cells = complete_notebooks()[one.notebook].cells
     index = next(index for index, cell in enumerate(cells) if cell.id == one.cell_id)
     above = "\n".join(cell.source for cell in cells[:index] if cell.cell_type == "markdown")
     titles = [found["title"] for found in GRADED.finditer(above)]
@@ -153,10 +167,11 @@ def minutes() -> str:
     """Return what the notebooks say of the time they take.
 
     Returns:
-        A table with a line for each notebook: minutes of reading and of the exercises, and its words on computing.
+        A table with a line for each notebook: minutes of reading and of its exercises, and what it says of
+        computing.
     """
     rows, total = [["Notebook", *(kind.capitalize() for kind in MINUTES), "Computing, in its own words"]], {}
-    for name, notebook in exercises.complete_notebooks().items():
+    for name, notebook in complete_notebooks().items():
         times, rest = _times(name)
         for kind, minute in times.items():
             total[kind] = total.get(kind, 0) + minute
@@ -185,7 +200,7 @@ def hours(numbers: str, practice: bool = True, graded: bool = True) -> str:
 
 def _times(name: str) -> tuple[dict[str, int], str]:
     """Return the minutes that a notebook's first cell names, and what else it says of time."""
-    notebook = exercises.complete_notebooks()[name]
+    notebook = complete_notebooks()[name]
     found = TIME.search(notebook.cells[0].source)
     rest, times = " ".join(found[1].split()) if found else "", {}
     for kind, pattern in MINUTES.items():
@@ -196,7 +211,7 @@ def _times(name: str) -> tuple[dict[str, int], str]:
     expected = {"reading"} | ({"exercises"} if EXERCISE.search(prose) else set())
     expected |= {"graded"} if GRADED.search(prose) else set()
     if missing := expected - set(times):
-        raise ExcerptError(f"{name}: its paragraph **Time** does not say the minutes of: {', '.join(missing)}")
+        raise ExcerptError(f"{name}: its paragraph **Time** lacks the minutes of: {', '.join(missing)}")
     return times, re.sub(r"(?: *,)+ *(?=[.,]|$)", "", rest).strip(" ,.").removeprefix(". ")
 
 
@@ -218,7 +233,7 @@ def figure(notebook: str, code: str, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{notebook}-{cell.id}.png"
     (folder / name).write_bytes(base64.b64decode(_output(cell, "image/png")))
-    words = pages.description(exercises.complete_notebooks()[_name(notebook)], index)
+    words = pages.description(complete_notebooks()[_name(notebook)], index)
     escaped = re.sub(r"([][])", r"\\\1", words)  # [MASK] is no link
     return f"![{escaped}]({folder.name}/{name})"
 
@@ -245,8 +260,12 @@ def table(notebook: str, code: str) -> str:
 
     Returns:
         The table in HTML, without pandas' own style, and with the name of the index above the index.
+
+    Raises:
+        ExcerptError: the cell shows no table.
     """
-    found = re.search(r"<table.*</table>", _output(_cell(notebook, code, "text/html")[1], "text/html"), re.DOTALL)
+    shown = _output(_cell(notebook, code, "text/html")[1], "text/html")
+    found = re.search(r"<table.*</table>", shown, re.DOTALL)
     if not found:
         raise ExcerptError(f"notebook {notebook}: the cell with {code!r} shows HTML, but no table")
     plain = re.sub(r' border="\d+"| style="[^"]*"|\s*(?=\n)|(?<=\n) +', "", found[0])
@@ -264,10 +283,11 @@ def says(notebook: str, code: str) -> str:
         code: what the cell holds that shows it.
 
     Returns:
-        The first paragraph of prose behind that cell, without headings and descriptions in italics, in one line.
+        The first paragraph of prose behind that cell, in one line; headings and descriptions in italics do
+        not count.
     """
     index, _ = _cell(notebook, code)
-    cells = exercises.complete_notebooks()[_name(notebook)].cells[index + 1 :]
+    cells = complete_notebooks()[_name(notebook)].cells[index + 1 :]
     prose = (part for cell in cells if cell.cell_type == "markdown" for part in cell.source.split("\n\n"))
     plain = (part for part in prose if re.match(r"[\w\"“(]|\*\*", part.strip()))
     return " ".join(next(plain, "").split())
@@ -316,14 +336,14 @@ def readme_table(cell: str) -> str:
 
 
 def _name(number: str) -> str:
-    found = [name for name in exercises.complete_notebooks() if name.startswith(f"{number}_")]
+    found = [name for name in complete_notebooks() if name.startswith(f"{number}_")]
     if len(found) != 1:
         raise ExcerptError(f"there is no notebook {number}")
     return found[0]
 
 
 def _prose(number: str) -> str:
-    cells = exercises.complete_notebooks()[_name(number)].cells
+    cells = complete_notebooks()[_name(number)].cells
     return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
@@ -339,8 +359,8 @@ def _output(cell, kind: str) -> str:
 
 
 def _cell(number: str, code: str, kind: str = ""):
-    """Find the first code cell that holds some code and has an output of some kind: its place, and the cell."""
-    cells = exercises.complete_notebooks()[_name(number)].cells
+    """Find the first code cell that holds some code and has an output of some kind; with its place."""
+    cells = complete_notebooks()[_name(number)].cells
     fitting = [
         (index, cell)
         for index, cell in enumerate(cells)
