@@ -8,7 +8,7 @@
 # make bench      the speed of masking, beside other people's, on this machine
 # make bench-training   the speed of training, beside the Trainer's, and what each lever brings
 # make coursework   the students' notebooks, without solutions; ARGS="--students FILE.csv" for own seeds
-# make book       the series as a web book, from the committed outputs: build/book/html/index.html
+# make book       the series as a web book, with slides, from the committed outputs: build/book/html/index.html
 # make clean      removes .venv, .colab and everything that running the series made, but no seeds and no grades
 #
 # Options for `run`, `mutants`, `coursework` and the two `bench` go into ARGS:   make run ARGS="--minutes 30"

@@ -63,6 +63,9 @@ Wing: publishing it
     publishing/notebooks   the notebooks as files, and executing them  < running settings
     publishing/colab       badges, the setup cell, the project's address, Google Drive  < publishing settings
     publishing/pages       executed notebooks as web pages  < publishing
+    publishing/excerpts    what pages and slides for lecturers take from the notebooks
+                           < coursework publishing settings
+    publishing/slides      the source of the slides  < publishing settings
     publishing/book        the sources of the web book, and calling Sphinx  < publishing settings
     publishing/report      a run told in words, and report.html  < figures publishing settings
 Wing: assigning it

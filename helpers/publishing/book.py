@@ -1,7 +1,8 @@
 """The series as a web book: the sources that Sphinx reads, put together from what the project holds already.
 
 Nothing is written twice. The pages are the committed notebooks, README, CONTRIBUTING and the other Markdown
-files; the reference lists what the map in helpers/__init__.py calls front rooms. `book/` adds the way in.
+files; the reference lists what the map in helpers/__init__.py calls front rooms. `book/` adds the way in, and
+pages and slides for lecturers, which take figures and numbers from the notebooks.
 """
 
 import re
@@ -12,11 +13,13 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 
 import helpers
-from helpers.publishing import colab, notebooks, pages
+from helpers.publishing import colab, excerpts, notebooks, pages, slides
 from helpers.settings import ROOT
 
 BOOK = ROOT / "book"  # Sphinx's settings, and the pages that stand nowhere else
 FOLDER = ROOT / "build" / "book"
+
+LECTURERS = "lecturers"  # a folder of it
 
 WITHIN = ("CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "data/reference/README.md")
 REUSE = ("Past one machine", "Your own data", "The pieces alone")  # of README; the rest is about running it
@@ -50,18 +53,38 @@ def build(folder: Path = FOLDER) -> Path:
         Its first page.
 
     Raises:
-        BookError: Sphinx is missing, or warned of something, such as a link that leads nowhere.
+        BookError: Sphinx is missing, or warned of something, such as a link that leads nowhere; or a page for
+            lecturers asks for something that the notebooks do not have.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    write_sources(folder / "source")
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "--fail-on-warning", "--quiet"]
-    command += ["-c", str(BOOK), "-d", str(folder / "doctrees"), str(folder / "source"), str(folder / "html")]
+    try:
+        write_sources(folder / "source")
+        slides.write_sources(folder / "slides")
+    except excerpts.ExcerptError as error:
+        raise BookError(str(error)) from error
+    _run_sphinx("html", BOOK, folder / "source", folder / "html")
+    _run_sphinx("revealjs", slides.SLIDES, folder / "slides", folder / "html" / "slides")
+    return folder / "html" / "index.html"
+
+
+def _run_sphinx(builder: str, settings: Path, source: Path, made: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-b",
+        builder,
+        "--fail-on-warning",
+        "--quiet",
+        "-c",
+        str(settings),
+    ]
+    command += ["-d", str(source.with_name(f"{builder}-doctrees")), str(source), str(made)]
     if subprocess.run(command, cwd=ROOT).returncode:
         raise BookError(
             "Sphinx made no book; it says why above. Without Sphinx: "
             'python -m pip install -c constraints.txt -e ".[lab,book]"'
         )
-    return folder / "html" / "index.html"
 
 
 def write_sources(folder: Path) -> None:
@@ -76,6 +99,9 @@ def write_sources(folder: Path) -> None:
     for path in BOOK.glob("*.md"):
         own = path.read_text(encoding="utf-8")
         texts[path.name] = f"{texts[path.name]}\n{own}" if path.name in texts else own
+    for path in (BOOK / LECTURERS).glob("*.md"):
+        name, own = f"{LECTURERS}/{path.name}", path.read_text(encoding="utf-8")
+        texts[name] = excerpts.render(own, path.relative_to(ROOT).as_posix(), folder / LECTURERS / "figures")
     for name in (*WITHIN, *_relative(notebooks.FOLDER.glob("*.md"))):
         texts[name] = (ROOT / name).read_text(encoding="utf-8")
     books = {name: notebooks.read(ROOT / name) for name in _relative(notebooks.paths())}
@@ -173,7 +199,11 @@ def _without_badges(text: str) -> str:
 
 def _places(names: set[str], texts: dict[str, str]) -> dict[str, str]:
     """Where a path of the project, with or without an anchor, stands in the book."""
-    places = {name: name for name in names} | {"README.md": "index.md", "helpers/__init__.py": "api/index.md"}
+    places = {f"book/{name}": name for name in names if name.startswith(LECTURERS)}
+    places |= {name: name for name in names} | {
+        "README.md": "index.md",
+        "helpers/__init__.py": "api/index.md",
+    }
     for group in rooms().values():
         places |= {f"helpers/{room}.py": f"api/{room}.md" for room in group}
     for page in ("running.md", "reuse.md"):
@@ -197,6 +227,7 @@ def _lead(text: str, name: str, places: dict[str, str], folder: Path) -> str:
     """
     repository, ref = colab.address()
     origin = "README.md" if name in ("index.md", "running.md", "reuse.md") else name
+    origin = f"book/{name}" if name.startswith(LECTURERS) else origin
     here = PurePosixPath(name).parent.as_posix()
 
     def lead(found: re.Match) -> str:

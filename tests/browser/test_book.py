@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow  # making the book takes the better part of a minu
 NAMES = [path.stem for path in notebooks.paths()]
 KINDS = [  # a page of each kind, beside the notebooks
     *("index", "running", "data/reference/README", "notebooks/for_instructors"),
+    *("lecturers/outcomes", "lecturers/rubric", "lecturers/discussion", "lecturers/slides"),
     *("api/index", "api/masking", "bibliography", "CONTRIBUTING", "search"),
 ]
 PAGES = [*(f"notebooks/{name}" for name in NAMES), *KINDS]
@@ -25,6 +26,13 @@ PHONE = 390  # CSS pixels
 IMAGES = """images => images.map(image => [
     image.alt, image.complete && Math.min(image.naturalWidth, image.naturalHeight, image.width, image.height)
 ])"""
+PICTURES = "section.present:not(.stack) img"
+SHOWN = f"[...document.querySelectorAll('{PICTURES}')].every(image => image.complete)"
+ENDS = """() => {
+    const boxes = [...document.querySelectorAll("section.present:not(.stack) > :not(.notes)")]
+        .flatMap(part => [part, ...part.querySelectorAll("*")]).map(part => part.getBoundingClientRect());
+    return [Math.max(...boxes.map(box => box.right)), Math.max(...boxes.map(box => box.bottom))];
+}"""  # of what a slide shows
 OUTSIDE = """() => [...document.querySelectorAll("main pre, main table, main img")].filter(element => {
     for (let box = element; box && box.tagName !== "MAIN"; box = box.parentElement)
         if (/auto|scroll/.test(getComputedStyle(box).overflowX)) return false;
@@ -131,7 +139,7 @@ def test_the_check_of_a_page_can_fail(open_page, site):
 def test_a_phone_can_read_every_page(open_page, site, html, screenshots):
     page, _ = open_page(f"{site}/index.html", width=PHONE, height=844)
     names = sorted(path.relative_to(html).as_posix() for path in html.rglob("*.html"))
-    for name in (name for name in names if not name.startswith(("_static", "_modules"))):
+    for name in (name for name in names if "_static" not in name and not name.startswith("_modules")):
         page.goto(f"{site}/{name}")
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE, f"{name} moves sideways"
@@ -164,3 +172,26 @@ def test_the_page_of_a_notebook(open_page, site, name):
     expect(setup).to_be_visible()
     for number, solution in enumerate(page.locator("main details:not(.hide)").all()):
         assert solution.locator("xpath=./*[2]").is_visible() is False, f"fold {number} is open"
+
+
+def test_every_slide_fits_and_can_be_used_by_all(open_page, site, screenshots):
+    page, requests = open_page(f"{site}/slides/index.html", width=1280, height=720)
+    number = page.evaluate("Reveal.getTotalSlides()")
+    assert 15 <= number <= 20
+    for slide in range(number):
+        page.evaluate(f"Reveal.slide({slide})")
+        page.wait_for_function(SHOWN)  # its pictures too
+        right, bottom = page.evaluate(ENDS)
+        assert right <= 1280 and bottom <= 720, f"slide {slide + 1} runs over its edge"
+        assert all(
+            size > 60 and len(words) > 30 for words, size in page.locator(PICTURES).evaluate_all(IMAGES)
+        )
+        assert len(page.evaluate("Reveal.getSlideNotes()")) > 100
+        grave = [rule for rule in Axe().run(page).response["violations"] if rule["impact"] != "moderate"]
+        assert [(rule["id"], node["html"][:200]) for rule in grave for node in rule["nodes"]] == []
+        page.screenshot(path=screenshots / f"slide-{slide + 1:02}.png")
+    with page.context.expect_page() as opened:
+        page.keyboard.press("s")
+    notes = opened.value.locator(".speaker-controls-notes .value")
+    expect(notes).to_contain_text("In pairs")
+    assert elsewhere(requests, site) == []

@@ -16,7 +16,8 @@ from docutils.core import publish_doctree
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
 from helpers.__main__ import main
-from helpers.publishing import book, colab, notebooks
+from helpers.coursework import exercises
+from helpers.publishing import book, colab, excerpts, notebooks
 from helpers.settings import ROOT
 
 ROOMS = [path.stem for path in sorted((ROOT / "helpers").glob("*.py")) if not path.stem.startswith("_")]
@@ -188,3 +189,56 @@ def test_the_workflow_publishes_what_the_command_makes():
     steps = workflow["jobs"]["build"]["steps"]
     assert [step["run"] for step in steps if "run" in step][-1] == "python -m helpers book"
     assert (ROOT / steps[-1]["with"]["path"]) == book.FOLDER / "html"
+
+
+# --- for lecturers ---
+
+
+def lecturers(name):
+    return (book.BOOK / book.LECTURERS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_outcomes_are_mapped_to_every_graded_exercise(sources):
+    mapped, _, table = (sources / "lecturers" / "outcomes.md").read_text(encoding="utf-8").rpartition("\n## ")
+    for exercise in exercises.all_exercises():
+        assert f"(`{exercise.name}`, {exercise.maximum:g} points)" in mapped
+        assert f"(`{exercise.name}`)" in table
+    rows = [line for line in mapped.splitlines() if "../notebooks/" in line]
+    assert {name for name in NOTEBOOKS if name[:2] != "00"} == set(
+        re.findall(r"notebooks/(\w+)\.ipynb", str(rows))
+    )
+
+
+def test_plans_name_what_there_is(sources):
+    """Each plan assigns every graded exercise; slides and questions exist."""
+    plans = re.split(r"^## ", lecturers("plans"), flags=re.MULTILINE)
+    weeks = [plan for plan in plans if " weeks: " in plan.partition("\n")[0]]
+    assert len(weeks) == 3
+    for plan in weeks:
+        names = re.findall(r"`(\w+)`", plan)
+        assert sorted(names) == sorted(exercise.name for exercise in exercises.all_exercises())
+    slides = (book.BOOK / "slides" / "index.md").read_text(encoding="utf-8")
+    titles = re.findall(r'(?:up to|from) "([^"]+)"', lecturers("plans"))
+    assert titles and not [title for title in titles if f"\n## {title}\n" not in slides]
+    questions = re.findall(r"^## (\d+)\. ", lecturers("discussion"), re.MULTILINE)
+    assert questions == [str(number) for number in range(1, len(questions) + 1)]
+    assert lecturers("discussion").count("<details>") == len(questions) >= 8
+    asked = [*re.findall(r"questions? ([\d, and]+)", lecturers("plans") + lecturers("outcomes"))]
+    assert {number for text in asked for number in re.findall(r"\d+", text)} <= set(questions)
+
+
+def test_the_rubric_has_a_row_for_each_point_and_a_sample_for_each_level():
+    (written,) = [exercise for exercise in exercises.all_exercises() if exercise.written]
+    rows = re.findall(r"^\| \*\*\d\. .+\|$", lecturers("rubric"), re.MULTILINE)
+    assert len(rows) == written.maximum
+    assert all(re.search(r'\*"[^*]+"\*$', cell.strip()) for row in rows for cell in row.split("|")[2:-1])
+
+
+def test_a_page_that_asks_for_what_is_not_there_stops_the_book(monkeypatch, capsys, tmp_path):
+    def ask(folder):
+        raise excerpts.ExcerptError("book/lecturers/plans.md:3: notebook 01 has no section 'x'")
+
+    monkeypatch.setattr(book, "write_sources", ask)
+    monkeypatch.setattr(book.build, "__defaults__", (tmp_path / "book",))
+    assert main(["book"]) == 1
+    assert "book/lecturers/plans.md:3: notebook 01" in capsys.readouterr().err
