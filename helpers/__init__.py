@@ -42,6 +42,10 @@ Wing: reading other people's files
     reading/labelled       the labelled sentences of all splits  < reading
     reading/overlap        held-out sentences in running text
     reading/text           unlabelled text, up to a number of words  < reading
+    reading/fetching       from the hub to this disk: bounded in time, checked byte for byte  < reading
+    reading/parquet        the hub's files: their columns and rows  < reading
+    reading/pins           which commit and checksums of a set were recorded  < reading settings
+    reading/hub            labelled sets and text of the hub, by name  < reading
 Wing: running the experiment
     running/artifacts      what is made once: looked up under a key, built if missing  < settings
     running/checkpoints    training states that are whole or not there; signals that wait
