@@ -41,11 +41,11 @@ Wing: reading other people's files
     reading/columns        which column holds the words and which the tags  < reading
     reading/labelled       the labelled sentences of all splits  < reading
     reading/overlap        held-out sentences in running text
-    reading/text           unlabelled text, up to a number of words  < reading
     reading/fetching       from the hub to this disk: bounded in time, checked byte for byte  < reading
     reading/parquet        the hub's files: their columns and rows  < reading
     reading/pins           which commit and checksums of a set were recorded  < reading settings
-    reading/hub            labelled sets and text of the hub, by name  < reading
+    reading/hub            labelled sets and text of the hub, by name  < reading settings
+    reading/text           unlabelled text, up to a number of words  < reading
 Wing: running the experiment
     running/artifacts      what is made once: looked up under a key, built if missing  < settings
     running/checkpoints    training states that are whole or not there; signals that wait
@@ -83,5 +83,5 @@ Wing: assigning it
     coursework/grading     points, each in a process of its own  < coursework running settings
 The door
     __main__               python -m helpers …
-                           < blocks coursework experiment figures publishing running scoring settings
+                           < blocks coursework experiment figures publishing reading running scoring settings
 """

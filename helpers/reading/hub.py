@@ -15,13 +15,11 @@ from helpers.reading.fetching import Show, fetch, is_cached
 from helpers.reading.files import CorpusError
 from helpers.reading.parquet import opened
 from helpers.reading.pins import FOLDER, SPLITS, Pin, record, recorded
+from helpers.settings import HUB, PRESETS
 
-PREFIX = "hub:"
-# What stands for a corpus and its text. Only a record that comes with the project is used for these, so that
-# the name means the same data everywhere.
-PRESETS = {"real": ("hub:DFKI-SLT/few-nerd:supervised", "hub:Salesforce/wikitext:wikitext-103-raw-v1:text")}
 COLUMNS = {"word": "tokens", "tag": "ner_tags"}  # where the words and the tags of a sentence are
 TEXT_COLUMN = "text"
+LABELS = '--columns "labels=O B-PER I-PER"'  # how names of tags are given
 Pair = tuple[list[str], list[str]]  # words and their tags
 _TAGGED = re.compile(r"[A-Za-z]([-_]\S+)?")  # O, or a prefix, mostly with a type
 
@@ -35,7 +33,7 @@ class Reference:
     column: str = ""  # of a text
 
     def __str__(self) -> str:
-        return PREFIX + ":".join([self.name, *([self.config] if self.config else [])])
+        return HUB + ":".join([self.name, *([self.config] if self.config else [])])
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,11 @@ class Labelled:
     splits: dict[str, list[Pair]]  # train, test, and dev where there is one
     places: dict[str, str]  # by split: what to call it in a message; "sentence N" goes behind it
     notes: list[str]
-    provenance: dict[str, Any]  # as of `provenance`
 
 
 def is_reference(text: str) -> bool:
     """Tell whether the user means a set of the hub rather than a folder or file."""
-    return text.startswith(PREFIX)
+    return text.startswith(HUB)
 
 
 def parse(text: str) -> Reference:
@@ -65,7 +62,7 @@ def parse(text: str) -> Reference:
     Raises:
         CorpusError: it is no reference to a data set.
     """
-    name, *rest = text.removeprefix(PREFIX).split(":")
+    name, *rest = text.removeprefix(HUB).split(":")
     if not is_reference(text) or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) or len(rest) > 2:
         raise CorpusError(
             f"{text}: no data set's name. Write hub:NAME, hub:NAME:CONFIG or, for a text, "
@@ -95,8 +92,8 @@ def pin(text: str, folder: Path = FOLDER, show: Show = print) -> list[Pin]:
     return made
 
 
-def offer(text: str, folder: Path = FOLDER, show: Show = print) -> str:
-    """Say what a reference stands for before anything is downloaded: licence, commit, files, size.
+def provenance(text: str, folder: Path = FOLDER, show: Show = print) -> dict[str, Any]:
+    """Say exactly what a reference stands for; nothing of it is downloaded.
 
     Args:
         text: a reference. A set of the user's own choice is recorded if it is not yet.
@@ -104,34 +101,20 @@ def offer(text: str, folder: Path = FOLDER, show: Show = print) -> str:
         show: is called with what is recorded meanwhile.
 
     Returns:
-        A sentence.
+        The set, its configuration and column, its commit, the sha256 of each file by split, and the names of
+        labels that do not stand in the files.
 
     Raises:
-        CorpusError: there is no record, and none can be made.
+        CorpusError: there is no sound record, and none can be made.
     """
     reference = parse(text)
-    return _offer(reference, _pinned(reference, folder, show))
-
-
-def provenance(text: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """Say exactly what a reference stands for, once it was recorded.
-
-    Args:
-        text: a reference.
-        folder: that holds the records.
-
-    Returns:
-        The set, its configuration, its commit, and the sha256 of each file.
-
-    Raises:
-        CorpusError: there is no sound record.
-    """
-    reference = parse(text)
-    pin = recorded(reference.name, reference.config, folder)
-    if pin is None:
-        raise CorpusError(f"{reference}: it was not recorded yet: python -m helpers pin {reference}")
-    sha256 = {file.path: file.checksum for files in pin.splits.values() for file in files}
-    return {"hub": pin.name, "config": pin.config, "commit": pin.revision, "files": sha256}
+    pin = _pinned(reference, folder, show)
+    sha256 = {split: {file.path: file.checksum for file in files} for split, files in pin.splits.items()}
+    column = {"column": reference.column} if reference.column else {}
+    return {
+        **{"hub": pin.name, "config": pin.config, **column, "commit": pin.revision},
+        **{"files": sha256, "labels": pin.labels},
+    }
 
 
 def _offer(reference: Reference, pin: Pin) -> str:
@@ -160,10 +143,9 @@ def _pinned(reference: Reference, folder: Path, show: Show) -> Pin:
 # --- labelled sentences ---
 
 
-def labelled(
+def labelled_splits(
     text: str,
     columns: Mapping[str, str] | None = None,
-    labels: Sequence[str] | None = None,
     folder: Path = FOLDER,
     show: Show = print,
 ) -> Labelled:
@@ -172,14 +154,14 @@ def labelled(
     Args:
         text: a reference without a column.
         columns: the column of the words under "word", that of the tags under "tag"; `tokens` and `ner_tags`
-            where left out.
-        labels: names of the tags in the order of their numbers, for sets that do not say.
+            where left out. Under "labels", for sets that do not say, names of the tags in the order of their
+            numbers, with blanks between them.
         folder: that holds the records.
         show: is called with licence and size before a first download, and when something is tried again.
 
     Returns:
-        Splits with words and tags, what they are called, notes and provenance. Tags stay in their scheme, but
-        bare types (`person`, as in Few-NERD) become IO (`I-person`).
+        Splits with words and tags, what they are called, and notes. Tags stay in their scheme, but bare types
+        (`person`, as in Few-NERD) become IO (`I-person`).
 
     Raises:
         CorpusError: the set cannot be had, or is not labelled in a way that can be read.
@@ -190,12 +172,15 @@ def labelled(
             f"{text}: a column after the configuration is for text. Name the columns of a corpus by "
             "--columns word=COLUMN,tag=COLUMN"
         )
-    unknown = set(columns or ()) - set(COLUMNS)
-    if unknown:
-        raise CorpusError(f"{text}: columns for {', '.join(sorted(unknown))}? Give them for word and tag.")
     chosen = {**COLUMNS, **(columns or {})}
+    labels = chosen.pop("labels", "").split()
+    if unknown := sorted(chosen.keys() - COLUMNS.keys()):
+        raise CorpusError(
+            f"{text}: a column for {', '.join(unknown)} is for files; of a set of the hub each row is a "
+            "sentence. Leave it out of --columns"
+        )
     pin = _pinned(reference, folder, show)
-    named = _labelled_splits(reference, pin)
+    named = _usable_splits(reference, pin)
     notes = [
         f"{reference}: commit {pin.revision[:12]}, licence {pin.licence}; words from column "
         f"{chosen['word']!r}, tags from {chosen['tag']!r}."
@@ -209,10 +194,10 @@ def labelled(
         places[split] = _place(reference, theirs)
         splits[split] = _sentences(reference, pin, theirs, chosen, labels, notes, show)
     splits = _prefixed(reference, chosen["tag"], splits, notes)
-    return Labelled(splits, places, notes, provenance(text, folder))
+    return Labelled(splits, places, notes)
 
 
-def _labelled_splits(reference: Reference, pin: Pin) -> dict[str, str]:
+def _usable_splits(reference: Reference, pin: Pin) -> dict[str, str]:
     """Return which of a set's splits is train, dev and test; dev may be missing."""
     named: dict[str, str] = {}
     for theirs in pin.splits:
@@ -251,7 +236,7 @@ def _sentences(
     pin: Pin,
     split: str,
     columns: Mapping[str, str],
-    labels: Sequence[str] | None,
+    labels: Sequence[str],
     notes: list[str],
     show: Show,
 ) -> list[Pair]:
@@ -271,7 +256,7 @@ def _sentences(
                     raise CorpusError(
                         f"{table.place}: column {tag!r} holds numbers, and neither the file nor the README "
                         "names them. Choose a column of strings by --columns tag=COLUMN, or give the names "
-                        "in the order of their numbers (labels=[…])."
+                        f"in the order of their numbers by {LABELS}"
                     )
             for words, tags in table.rows(word, tag):
                 number += 1
@@ -304,7 +289,7 @@ def _named(words: list[str] | None, tags: list | None, names: Sequence[str] | No
         unlabelled = " (where -1 often means: not labelled)" if outside[0] == -1 else ""
         raise ValueError(
             f"label {outside[0]} has no name; those from 0 to {len(names) - 1} have{unlabelled}. Choose "
-            "another set, or give all names (labels=[…])."
+            f"another set, or give all names by {LABELS}"
         )
     return [names[tag] for tag in tags]
 
@@ -336,7 +321,6 @@ def _prefixed(
 
 def lines(
     text: str,
-    words: int | None = None,
     notes: list[str] | None = None,
     folder: Path = FOLDER,
     show: Show = print,
@@ -345,7 +329,6 @@ def lines(
 
     Args:
         text: a reference; column `text` if it names none.
-        words: stop after the line that reaches this many words, whatever follows; None for all of it.
         notes: takes a sentence on what is read.
         folder: that holds the records.
         show: is called with licence and size before a first download, and when something is tried again.
@@ -367,21 +350,16 @@ def lines(
             f"{', '.join(splits)}."
         )
     _announce(reference, pin, splits, [] if notes is None else notes, show)
-    count = 0
+    empty = True
     for theirs, file in [(split, file) for split in splits for file in pin.splits[split]]:
         local = fetch(pin.name, pin.revision, file, str(reference), show)
         with opened(local, f"{_place(reference, theirs)}: {file.path}") as table:
             table.require_text(column)
             for line in (line.strip() for (row,) in table.rows(column) for line in (row or "").split("\n")):
-                if not line:
-                    continue
-                if words is not None and count >= words:
-                    if notes is not None:
-                        notes.append(f"{reference}: read up to {count:,} words; the rest is not used.")
-                    return
-                count += len(line.split())
-                yield line
-    if not count:
+                if line:
+                    empty = False
+                    yield line
+    if empty:
         raise CorpusError(
             f"{reference}: column {column!r} holds no text. Name another: hub:NAME:CONFIG:COLUMN"
         )

@@ -1,11 +1,13 @@
 """A replicate: one seed's corpus, vocabulary and packed text, and everything else that its arms share."""
 
 import hashlib
+import json
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,10 +17,11 @@ from helpers import corpora, model, scoring, tokenization, world
 from helpers.masking import Vocabulary
 from helpers.reading.labelled import missing_empty_lines
 from helpers.running import artifacts
-from helpers.settings import ModelSettings, Settings
+from helpers.settings import HUB, ModelSettings, Settings
 
 # What decides how a corpus of files is read.
 READING = ("files", "text", "overlap", "splits", "tables", "columns", "schemes", "labelled")
+READING_OF_HUB = ("hub", "parquet")
 
 
 @dataclass(frozen=True)
@@ -226,7 +229,9 @@ def corpus_key(settings: Settings, seed: int) -> dict:
     if settings.corpus == "world":
         code = artifacts.source_hash("world", "corpora")
         return {"world": replace(settings.scale.world, seed=seed), "files": files, "code": code}
-    code = artifacts.source_hash("corpora", *(f"reading/{name}" for name in READING))
+    of_hub = any(place.startswith(HUB) for place in (settings.corpus, *settings.text))
+    reading = READING + (READING_OF_HUB if of_hub else ())
+    code = artifacts.source_hash("corpora", *(f"reading/{name}" for name in reading))
     chosen = {"columns": settings.columns} if settings.columns else {}
     return {"words": settings.scale.words, "files": files, "code": code, **chosen}
 
@@ -242,9 +247,12 @@ def rows_key(settings: Settings, seed: int) -> dict:
     }
 
 
-def _hash_of(paths: list[Path]) -> str:
+def _hash_of(files: list[Path | dict[str, Any]]) -> str:
     digest = hashlib.sha256()
-    for path in paths:
+    for path in files:
+        if isinstance(path, dict):  # of the hub
+            digest.update(json.dumps(path, sort_keys=True).encode())
+            continue
         facts = path.stat()
         digest.update(path.name.encode("utf-8", "surrogateescape"))
         digest.update(_hash_of_file(path, facts.st_size, facts.st_mtime_ns))

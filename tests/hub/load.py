@@ -21,15 +21,14 @@ def step(do: str, text: str, folder: str, seconds: float = 8.0, first: int | Non
     start = time.monotonic()
     try:
         if do == "labelled":
-            loaded = hub.labelled(text, **given)
-            result = {"splits": loaded.splits, "notes": loaded.notes, "provenance": loaded.provenance}
+            loaded = hub.labelled_splits(text, **given)
+            facts = hub.provenance(text, given["folder"])
+            result = {"splits": loaded.splits, "notes": loaded.notes, "provenance": facts}
         elif do == "lines":
             notes: list[str] = []
             result = {"lines": list(islice(hub.lines(text, notes=notes, **given), first)), "notes": notes}
-        elif do == "pin":
-            result = {"pins": [str(pins.place(pin.name, "", Path(folder))) for pin in hub.pin(text, **given)]}
         else:
-            result = {"offer": hub.offer(text, **given)}
+            result = {"pins": [str(pins.place(pin.name, "", Path(folder))) for pin in hub.pin(text, **given)]}
     except CorpusError as error:
         result = {"error": str(error)}
     return {**result, "shown": shown, "seconds": time.monotonic() - start}

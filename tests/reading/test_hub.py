@@ -15,7 +15,7 @@ from helpers.reading import hub, pins
 from helpers.reading.fetching import HubFile
 from helpers.reading.files import CorpusError
 from helpers.reading.parquet import opened
-from helpers.settings import ROOT
+from helpers.settings import PRESETS, ROOT
 from tests.hub.server import Hub
 
 LABELS = ["O", "B-PER", "I-PER"]
@@ -142,7 +142,7 @@ def test_the_first_load_shows_licence_and_size_and_later_ones_ask_nobody(server,
     recorded, offer = first["shown"]
     assert commit[:12] in recorded and "main branch" in recorded and "From now on only these" in recorded
     assert "licence cc-by-4.0" in offer and "train: 1.1 kB in 1 file" in offer
-    assert first["provenance"]["commit"] == commit and len(first["provenance"]["files"]) == 3
+    assert first["provenance"]["commit"] == commit and sorted(first["provenance"]["files"]) == sorted(SPLITS)
     assert "'tokens'" in first["notes"][0] and "'ner_tags'" in first["notes"][0]
 
     server.add("lab/news", plain([["Somebody", "else"]], [[0, 0]]))  # the main branch moves on
@@ -163,9 +163,9 @@ def test_pinning_again_takes_what_is_there_now_and_says_so(server, online):
     assert online("labelled", "hub:lab/moving")["splits"]["train"] == [[["New", "words"], ["O", "B-PER"]]]
 
 
-def test_an_offer_downloads_no_data(server, online, place):
+def test_pinning_shows_licence_and_size_and_downloads_no_data(server, online, place):
     server.add("lab/offered", plain())
-    offer = online("offer", "hub:lab/offered")["offer"]
+    offer = online("pin", "hub:lab/offered")["shown"][-1]
     assert "licence cc-by-4.0" in offer and "test: 1.1 kB in 1 file" in offer
     assert [path for path in cached(place, "lab/offered") if path.stat().st_size > 1_000] == []
 
@@ -200,9 +200,11 @@ def test_named_columns_of_strings_stay_as_they_are(server, online):
 
 def test_given_names_of_labels(server, online):
     server.add("lab/numbers", {f"{split}.parquet": sentences() for split in SPLITS})
-    assert online("labelled", "hub:lab/numbers", labels=LABELS)["splits"]["train"] == NAMED
+    named = online("labelled", "hub:lab/numbers", columns={"labels": " ".join(LABELS)})
+    assert named["splits"]["train"] == NAMED
     unnamed = online("labelled", "hub:lab/numbers")["error"]
-    assert "neither the file nor the README names them" in unnamed and "labels=[…]" in unnamed
+    assert "neither the file nor the README names them" in unnamed
+    assert '--columns "labels=O B-PER I-PER"' in unnamed
 
 
 CONFIGS = [
@@ -251,7 +253,8 @@ def test_files_that_git_keeps_get_a_sha256_of_ours(server, online):
     loaded = online("labelled", "hub:lab/small")
     server.in_git -= set(files)
     assert loaded["splits"]["train"] == NAMED
-    assert {len(checksum) for checksum in loaded["provenance"]["files"].values()} == {64}
+    sha256 = [checksum for files in loaded["provenance"]["files"].values() for checksum in files.values()]
+    assert [len(checksum) for checksum in sha256] == [64, 64, 64]
 
 
 WIKI = [f" line {number} of the wiki \n\n= more {number} =" for number in range(3_000)]
@@ -261,13 +264,10 @@ def test_text_is_streamed_and_files_are_fetched_when_their_turn_comes(server, on
     names = ("one", "two")
     shards = {f"a/train-{k}.parquet": parquet({"body": WIKI, "title": WIKI[::-1]}, group=700) for k in names}
     server.add("lab/wiki", {**shards, "a/test-0.parquet": parquet({"body": ["test"], "title": [""]})})
-    start = online("lines", "hub:lab/wiki::body", words=20)
-    assert start["lines"] == [
-        "line 0 of the wiki", "= more 0 =", "line 1 of the wiki", "= more 1 =", "line 2 of the wiki"
-    ]  # fmt: skip
-    assert any("read up to 23 words" in note for note in start["notes"])
+    start = online("lines", "hub:lab/wiki::body", first=3)
+    assert start["lines"] == ["line 0 of the wiki", "= more 0 =", "line 1 of the wiki"]
     assert len(cached(place, "lab/wiki")) == 1
-    whole = online("lines", "hub:lab/wiki::body", words=None)["lines"]
+    whole = online("lines", "hub:lab/wiki::body")["lines"]
     assert len(whole) == 2 * 2 * len(WIKI) and "test" not in whole and whole[-1] == "= more 2999 ="
     missing = online("lines", "hub:lab/wiki")["error"]
     assert "no column 'text'" in missing and "body (string), title (string)" in missing
@@ -508,13 +508,15 @@ def test_references():
         with pytest.raises(CorpusError, match="hub:NAME:CONFIG"):
             hub.parse(wrong)
     with pytest.raises(CorpusError, match="--columns word=COLUMN,tag=COLUMN"):
-        hub.labelled("hub:a/b:c:d")
+        hub.labelled_splits("hub:a/b:c:d")
+    with pytest.raises(CorpusError, match="a column for sentence is for files"):
+        hub.labelled_splits("hub:a/b", {"sentence": "1"})
 
 
 def test_a_preset_is_used_only_with_a_record_that_comes_with_the_project(tmp_path):
-    for reference in hub.PRESETS["real"]:
+    for reference in PRESETS["real"]:
         with pytest.raises(CorpusError, match="python -m helpers pin real"):
-            hub.offer(reference, tmp_path)
+            hub.provenance(reference, tmp_path)
     for path in hub.FOLDER.glob("*.json"):  # what is recorded is sound
         record = json.loads(path.read_text(encoding="utf-8"))
         pin = pins.recorded(record["name"], record["config"])
