@@ -1,7 +1,10 @@
 """Sets of the hub, served on loopback to the code that the real one meets: what comes, what goes wrong."""
 
+import csv
 import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +18,8 @@ from helpers.reading import hub, pins
 from helpers.reading.fetching import HubFile
 from helpers.reading.files import CorpusError
 from helpers.reading.parquet import opened
-from helpers.settings import PRESETS, ROOT
+from helpers.settings import PRESETS, ROOT, WorldSettings
+from helpers.world import generate
 from tests.hub.server import Hub
 
 LABELS = ["O", "B-PER", "I-PER"]
@@ -272,6 +276,46 @@ def test_text_is_streamed_and_files_are_fetched_when_their_turn_comes(server, on
     missing = online("lines", "hub:lab/wiki")["error"]
     assert "no column 'text'" in missing and "body (string), title (string)" in missing
     assert "hub:NAME:CONFIG:COLUMN" in missing
+
+
+def test_a_run_from_the_hub_and_another_one_without_a_network(server, tmp_path):
+    made = generate(WorldSettings(sentences=1_500, train=60, dev=40, test=80))
+    splits = {"train": made.train, "validation": made.dev, "test": made.test}
+    files = {f"{name}.parquet": sentences(*zip(*some, strict=True)) for name, some in splits.items()}
+    server.add("lab/people", {"README.md": readme(licence="mit"), **files})
+    server.add("lab/stories", {"train.parquet": parquet({"story": ["\n".join(made.text)]})})
+    project = tmp_path / "project"  # with records and artifacts of its own
+    shutil.copytree(ROOT / "helpers", project / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
+    where = {
+        "PYTHONPATH": f"{project}{os.pathsep}{ROOT}",
+        "OUT": str(tmp_path / "out"),
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def run(*command: str, **more: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=project,
+            env={**server.environment(tmp_path / "home"), **where, "SCALE": "smoke", **more},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    corpus, text = "hub:lab/people", "hub:lab/stories::story"
+    said = run("helpers", "plan", "--corpus", corpus, "--text", text)
+    assert "licence mit; test: " in said and "text from column 'story' of train" in said
+    assert "lines of the text hold" in said and "Scale smoke" in said
+    before = len(server.requests)
+    table = run("tests.hub.run", CORPUS=corpus, TEXT=text, HF_HUB_OFFLINE="1")
+    assert len(server.requests) == before
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert {row["corpus"] for row in rows} == {"people"}
+    gold = sum(tag.startswith("B-") for _, tags in made.test for tag in tags)
+    assert sum(int(row["gold"]) for row in rows) == gold
+    assert len(list((project / "data" / "runs" / "artifacts").glob("rows-*"))) == 2  # of two vocabularies
+    assert len(list((project / "data" / "hub").glob("*.json"))) == 2
 
 
 # --- what goes wrong on the way ---

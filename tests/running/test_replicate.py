@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers import corpora
 from helpers.corpora import CorpusError
 from helpers.running import artifacts
 from helpers.running.replicate import corpus_key, load
@@ -119,3 +120,24 @@ def test_notes_say_what_the_tokenizer_loses_of_a_corpus_of_files(settings, tmp_p
     assert any(
         note.startswith("Warning: 1 of 26 mentions in the test split cannot be found") for note in notes
     )
+
+
+def test_a_key_holds_what_was_recorded_of_a_set_of_the_hub(monkeypatch, tmp_path):
+    """Its commit, the column and the order of the texts; nothing of it has to be here."""
+    commits = {"hub:lab/people": "1" * 40, "hub:lab/stories::body": "2" * 40, "hub:lab/more": "3" * 40}
+    monkeypatch.setattr(corpora, "provenance", lambda text: {"hub": text, "commit": commits[text]})
+    news = tmp_path / "news.txt"
+    news.write_text("Some news.\n", encoding="utf-8")
+    texts = ("hub:lab/stories::body", str(news), "hub:lab/more")
+
+    def key(*text: str) -> dict:
+        return corpus_key(choose("smoke", "hub:lab/people", text), 0)
+
+    first = key(*texts)
+    assert key(*texts) == first and key(*texts[::-1])["files"] != first["files"]
+    assert key(texts[0], texts[1]) != key(texts[1], texts[0])
+    for name in commits:
+        before, commits[name] = commits[name], "4" * 40
+        assert key(*texts)["files"] != first["files"]
+        commits[name] = before
+    assert corpus_key(choose("smoke", "world"), 0)["code"] != first["code"]
