@@ -40,6 +40,7 @@ Wing: reading other people's files
     reading/schemes        how tags are spelt, and what they are in IOB2  < reading
     reading/columns        which column holds the words and which the tags  < reading
     reading/labelled       the labelled sentences of all splits  < reading
+    reading/lines          a text in one piece, in memory or on the disk
     reading/overlap        held-out sentences in running text
     reading/fetching       from the hub to this disk: bounded in time, checked byte for byte  < reading
     reading/parquet        the hub's files: their columns and rows  < reading

@@ -18,6 +18,7 @@ from helpers.reading.columns import parse
 from helpers.reading.files import CorpusError, readable
 from helpers.reading.hub import is_reference, labelled_splits, provenance
 from helpers.reading.labelled import Sentence, from_pairs, read_labelled
+from helpers.reading.lines import Lines
 from helpers.reading.overlap import WORDS, find_held_out
 from helpers.reading.splits import SPLITS, find_splits, hold_out
 from helpers.reading.text import read_text, text_sources
@@ -30,7 +31,7 @@ LONG_LINE = 5_000  # characters
 class Corpus:
     """Unlabelled text and labelled splits, ready for `tokenization`."""
 
-    text: list[str]  # for pre-training: one sentence or paragraph a line
+    text: Sequence[str]  # for pre-training: one sentence or paragraph a line
     splits: dict[str, list[Sentence]]  # train, dev, test
     types: tuple[str, ...]  # entity types, sorted
     provenance: dict  # corpus, files, and sha256 of text and splits as used
@@ -104,13 +105,14 @@ def load(
         names = {**names, "dev": names["train"]}
     lines = read_text(sources, words, notes)
     if not sources:
-        lines = [" ".join(word for word in sentence if word != " ") for sentence, _ in labelled["train"]]
+        lines = (" ".join(word for word in sentence if word != " ") for sentence, _ in labelled["train"])
         notes.append(f"No unlabelled text was given: the words of {names['train']} serve for pre-training.")
+    kept = Lines.of(part for line in lines for part in _sentences_of_long(line))
     texts = [source if isinstance(source, str) else readable(source.name) for source in sources]
     origin: dict[str, Any] = {"files": names, "text": texts or [names["train"]]}
     if of_hub := [one for one in (corpus, *sources) if isinstance(one, str) and is_reference(one)]:
         origin["hub"] = list(map(provenance, of_hub))
-    return _valid_corpus(readable(name_of(corpus)), lines, labelled, names, origin, notes)
+    return _valid_corpus(readable(name_of(corpus)), kept, labelled, names, origin, notes)
 
 
 def files(
@@ -148,7 +150,7 @@ def _chosen(
 
 def _valid_corpus(
     name: str,
-    text: list[str],
+    text: Sequence[str],
     labelled: dict[str, list[Sentence]],
     names: dict[str, str],
     origin: dict,
@@ -179,17 +181,14 @@ def _valid_corpus(
         )
     # Blanks are left out of the comparison, since running text has none before a full stop.
     held_out = {"".join(words) for split in ("dev", "test") for words, _ in labelled[split]}
-    lines = [part for line in text for part in _sentences_of_long(line)] if "files" in origin else text
-    kept = [line for line in lines if "".join(line.split()) not in held_out]
-    if len(kept) < len(lines):
-        notes.append(
-            f"{len(lines) - len(kept)} lines of the text are dev or test sentences and were dropped."
-        )
+    kept = _take(text, (number for number, line in enumerate(text) if _joined(line) not in held_out))
+    if len(kept) < len(text):
+        notes.append(f"{len(text) - len(kept)} lines of the text are dev or test sentences and were dropped.")
     if "files" in origin:  # all sentences of the world share their frames
         kept = _without_overlap(kept, labelled, notes)
     if not kept:
         raise CorpusError(
-            f"{name}: no unlabelled text is left to pre-train on, since all {len(lines):,} lines hold dev or "
+            f"{name}: no unlabelled text is left to pre-train on, since all {len(text):,} lines hold dev or "
             "test sentences. Give other text, one sentence or paragraph a line."
         )
 
@@ -224,12 +223,14 @@ def _types_without_training(labelled: dict[str, list[Sentence]]) -> list[str]:
     return notes
 
 
-def _without_overlap(text: list[str], labelled: dict[str, list[Sentence]], notes: list[str]) -> list[str]:
+def _without_overlap(
+    text: Sequence[str], labelled: dict[str, list[Sentence]], notes: list[str]
+) -> Sequence[str]:
     """Drop lines that hold dev or test sentences, in part or among others, but no training sentences."""
     train = {"".join(words) for words, _ in labelled["train"]}
-    others = [number for number, line in enumerate(text) if "".join(line.split()) not in train]
+    others = [number for number, line in enumerate(text) if _joined(line) not in train]
     held_out = [words for split in ("dev", "test") for words, _ in labelled[split]]
-    found = find_held_out([text[number] for number in others], held_out)
+    found = find_held_out(_take(text, others), held_out)
     if not found.lines:
         return text
     notes.append(
@@ -237,7 +238,15 @@ def _without_overlap(text: list[str], labelled: dict[str, list[Sentence]], notes
         f"{WORDS} words in a row, and were dropped."
     )
     dropped = {others[number] for number in found.lines}
-    return [line for number, line in enumerate(text) if number not in dropped]
+    return _take(text, (number for number in range(len(text)) if number not in dropped))
+
+
+def _joined(line: str) -> str:
+    return "".join(line.split())
+
+
+def _take(text: Sequence[str], numbers: Iterable[int]) -> Sequence[str]:
+    return text.take(numbers) if isinstance(text, Lines) else [text[number] for number in numbers]
 
 
 def _sha256(lines: Iterable[str]) -> str:

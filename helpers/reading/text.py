@@ -50,21 +50,20 @@ def text_sources(corpus: str, text: Sequence[str]) -> list[Path | str]:
     return sources
 
 
-def read_text(sources: Sequence[Path | str], words: int | None, notes: list[str]) -> list[str]:
-    """Read running text, without empty lines, up to the line that reaches a number of words.
+def read_text(sources: Sequence[Path | str], words: int | None, notes: list[str]) -> Iterator[str]:
+    """Stream running text, without empty lines, up to the line that reaches a number of words.
 
     Args:
         sources: files, plain or compressed, and texts of the hub.
         words: where to stop, by `count_words`; None reads all.
         notes: take a sentence for what was left out or cut.
 
-    Returns:
+    Yields:
         The lines.
 
     Raises:
         CorpusError: a file cannot be read, is empty, or holds no running text.
     """
-    lines: list[str] = []
     count = 0
     for source in sources:
         previous, cut = 0, False
@@ -74,7 +73,7 @@ def read_text(sources: Sequence[Path | str], words: int | None, notes: list[str]
                 notes.append(
                     f"Unlabelled text was read up to {count:,} words, in {name}; the rest is not used."
                 )
-                return lines
+                return
             if number == previous and not cut:
                 cut = True
                 notes.append(
@@ -82,9 +81,8 @@ def read_text(sources: Sequence[Path | str], words: int | None, notes: list[str]
                     "lines were cut into several, at blanks."
                 )
             previous = number
-            lines.append(line)
+            yield line
             count += count_words(line)
-    return lines
 
 
 def _lines_of(source: Path | str, notes: list[str]) -> Iterator[tuple[int, str]]:

@@ -3,25 +3,30 @@
 import hashlib
 import json
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
 
 from helpers import corpora, model, scoring, tokenization, world
 from helpers.masking import Vocabulary
 from helpers.reading.labelled import missing_empty_lines
+from helpers.reading.lines import Lines
 from helpers.running import artifacts
 from helpers.settings import HUB, ModelSettings, Settings
 
 # What decides how a corpus of files is read.
-READING = ("files", "text", "overlap", "splits", "tables", "columns", "schemes", "labelled")
+READING = ("files", "lines", "text", "overlap", "splits", "tables", "columns", "schemes", "labelled")
 READING_OF_HUB = ("hub", "parquet")
+PART = 1 << 27  # characters of a text that are packed together
+NUMBERS = ".int64"  # ends the name of a file that holds nothing else
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         corpus = corpora.load("world", world=replace(scale.world, seed=seed))
     else:
         files = corpus_key(settings, seed)["files"]
-        corpus = _corpus_of_files(settings.corpus, settings.text, settings.columns, scale.words, files)
+        corpus = _corpus_of_files(replace(settings, scale=replace(scale, first_seed=0)), files)
     if len(corpus.splits["train"]) < scale.core_sentences:
         smaller = "" if scale.name == "smoke" else ", or choose --scale smoke"
         too_long = missing_empty_lines(corpus.splits["train"])
@@ -130,25 +135,48 @@ def load(settings: Settings, number: int = 0) -> Replicate:
     def make(folder: Path) -> None:
         tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
         rows = scale.pretraining.batch_size
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, now and whenever rows are reused
-            blocks = tokenization.pack(corpus.text, tokenizer, scale.model.length, minimum_rows=rows)
         tokenizer.save_pretrained(folder)
-        save_file(
-            {name: tensor.contiguous() for name, tensor in blocks.tensors().items()},
-            folder / "blocks.safetensors",
-        )
+        for part in _parts(corpus.text):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, whenever rows are reused too
+                blocks = tokenization.pack(part, tokenizer, scale.model.length, minimum_rows=rows)
+            for name, tensor in blocks.tensors().items():
+                with (folder / f"{name}{NUMBERS}").open("ab") as file:
+                    tensor.numpy().tofile(file)
 
     try:
         folder = artifacts.build("rows", rows_key(settings, seed), make)
     except ValueError as error:
         source = ", ".join(settings.text) or settings.corpus
         raise corpora.CorpusError(f"{source}: {error}") from error
-    blocks = tokenization.Blocks(**load_file(folder / "blocks.safetensors"))
+    blocks = _opened(folder, scale.model.length)
     replicate = Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
     if settings.corpus == "world":
         return replicate
     return replace(replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate)]))
+
+
+def _parts(text: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield a text in parts, which are packed one by one so that memory stays bounded; the world in one."""
+    if not isinstance(text, Lines):
+        yield text
+        return
+    sizes = np.cumsum(np.fromiter(map(len, text), np.int64))
+    count = max(1, int(sizes[-1]) // PART)
+    ends = [0, *np.searchsorted(sizes, sizes[-1] * np.arange(1, count) / count), len(text)]
+    for start, end in pairwise(ends):
+        yield text[start:end]
+
+
+def _opened(folder: Path, length: int) -> tokenization.Blocks:
+    """Map the packed rows of an artifact into memory: they are read from the disk when they are needed."""
+
+    def rows(name: str) -> torch.Tensor:
+        file = folder / f"{name}{NUMBERS}"
+        size = file.stat().st_size // torch.long.itemsize
+        return torch.from_file(str(file), shared=False, size=size, dtype=torch.long).view(-1, length)
+
+    return tokenization.Blocks(rows("input_ids"), rows("word_ids"))
 
 
 def _notes(replicate: Replicate) -> list[str]:
@@ -196,11 +224,22 @@ def mention_ids(settings: Settings, number: int = 0) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1)
-def _corpus_of_files(
-    corpus: str, text: tuple[str, ...], columns: str, words: int, files: str
-) -> corpora.Corpus:
-    """Read the reader's corpus, once for all replicates; `files` changes when they do."""
-    return corpora.load(corpus, text or None, words=words, columns=columns)
+def _corpus_of_files(settings: Settings, files: str) -> corpora.Corpus:
+    """Read the reader's corpus once, whatever process wants it next; `files` changes when they do."""
+
+    def make(folder: Path) -> None:
+        read = corpora.load(
+            settings.corpus, settings.text, words=settings.scale.words, columns=settings.columns
+        )
+        assert isinstance(read.text, Lines), "only the world has it as a list"
+        read.text.save(folder)
+        about = [read.splits, read.types, read.provenance, read.notes]
+        (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
+
+    folder = artifacts.build("text", corpus_key(settings, 0), make)
+    splits, types, provenance, notes = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+    pairs = {split: [tuple(sentence) for sentence in sentences] for split, sentences in splits.items()}
+    return corpora.Corpus(Lines.open(folder), pairs, tuple(types), provenance, notes)
 
 
 # --- keys: what decides the text and the labels, and nothing else ---
