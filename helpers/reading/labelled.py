@@ -58,7 +58,7 @@ def from_pairs(
     with _without_collecting():
         tables, choices = {}, {}
         for split, sentences in splits.items():
-            table = tables[split] = Table(places[split], 2, "sentence")
+            table = tables[split] = Table(places[split], 2, "sentence", ("words", "tags"))
             table.whole_sentences = True
             for number, (words, tags) in enumerate(sentences, start=1):
                 for fields in zip(words, tags, strict=True):
