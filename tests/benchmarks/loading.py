@@ -32,10 +32,8 @@ def main(corpus: str, text: list[str], words: int) -> None:
                 print(*loaded.corpus.notes, sep="\n")
                 count = sum(len(line.split()) for line in loaded.corpus.text)
             rows = len(loaded.blocks.input_ids)
-            print(
-                f"{what}: {seconds:.1f} s, {count / seconds:,.0f} of {count:,} words a second, {rows:,} rows"
-            )
-            print(f"peak {peak:.2f} GB", flush=True)
+            speed = f"{count / seconds:,.0f} of {count:,} words a second"
+            print(f"{what}: {seconds:.1f} s, {speed}, {rows:,} rows, peak {peak:.2f} GB", flush=True)
             replicate.load.cache_clear()
             replicate._corpus_of_files.cache_clear()
 
