@@ -25,7 +25,7 @@ from helpers.settings import HUB, ModelSettings, Settings
 # What decides how a corpus of files is read.
 READING = ("files", "lines", "text", "overlap", "splits", "tables", "columns", "schemes", "labelled")
 READING_OF_HUB = ("hub", "parquet")
-PART = 1 << 27  # characters of a text that are packed together
+PART = 1 << 26  # characters of a text that are packed together, or up to twice as many
 NUMBERS = ".int64"  # ends the name of a file that holds nothing else
 
 
