@@ -277,11 +277,12 @@ def corpus_key(settings: Settings, seed: int) -> dict:
 
 def rows_key(settings: Settings, seed: int) -> dict:
     """Return everything that decides the vocabulary and the packed rows of a replicate, as `corpus_key`."""
+    parts = () if settings.corpus == "world" else ("running/replicate:_parts",)
     return {
         "corpus": corpus_key(settings, seed),
         "vocabulary_size": vocabulary_size(settings),
         "length": settings.scale.model.length,
-        "code": artifacts.source_hash("tokenization"),
+        "code": artifacts.source_hash("tokenization", *parts),
         "versions": artifacts.versions("tokenizers", "transformers"),
     }
 

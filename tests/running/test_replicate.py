@@ -9,7 +9,7 @@ from helpers import corpora, tokenization
 from helpers.corpora import CorpusError
 from helpers.running import artifacts
 from helpers.running import replicate as replicates
-from helpers.running.replicate import corpus_key, load
+from helpers.running.replicate import corpus_key, load, rows_key
 from helpers.settings import choose
 from helpers.world import generate
 from tests.micro import MICRO
@@ -167,6 +167,8 @@ def test_a_text_of_any_size_is_read_once_and_packed_in_parts(folder, monkeypatch
     monkeypatch.setattr(replicates, "PART", sum(map(len, whole.corpus.text)) // 3)
     parts = list(replicates._parts(whole.corpus.text))
     assert len(parts) == 3 and sum(parts, []) == whole.corpus.text
+    assert list(replicates._parts(generate(MICRO.world).text)) == [generate(MICRO.world).text]
+    assert rows_key(chosen, 0)["code"] != rows_key(choose("smoke"), 0)["code"], "how a text is parted counts"
     assert max(map(len, parts)) < 1.2 * min(map(len, parts))
     monkeypatch.setattr(artifacts, "FOLDER", folder / "others")
     monkeypatch.setattr(replicates, "_corpus_of_files", lambda *_: whole.corpus)
