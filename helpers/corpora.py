@@ -107,12 +107,12 @@ def load(
     if not sources:
         lines = (" ".join(word for word in sentence if word != " ") for sentence, _ in labelled["train"])
         notes.append(f"No unlabelled text was given: the words of {names['train']} serve for pre-training.")
-    kept = Lines.of(part for line in lines for part in _sentences_of_long(line))
+    parts = Lines.of(part for line in lines for part in _sentences_of_long(line))
     texts = [source if isinstance(source, str) else readable(source.name) for source in sources]
     origin: dict[str, Any] = {"files": names, "text": texts or [names["train"]]}
     if of_hub := [one for one in (corpus, *sources) if isinstance(one, str) and is_reference(one)]:
         origin["hub"] = list(map(provenance, of_hub))
-    return _valid_corpus(readable(name_of(corpus)), kept, labelled, names, origin, notes)
+    return _valid_corpus(readable(name_of(corpus)), parts, labelled, names, origin, notes)
 
 
 def files(

@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
 
 from helpers import corpora, model, scoring, tokenization, world
 from helpers.masking import Vocabulary
+from helpers.reading.files import readable
 from helpers.reading.labelled import missing_empty_lines
 from helpers.reading.lines import Lines
 from helpers.running import artifacts
@@ -239,7 +240,8 @@ def _corpus_of_files(settings: Settings, files: str) -> corpora.Corpus:
     folder = artifacts.build("text", corpus_key(settings, 0), make)
     splits, types, provenance, notes = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
     pairs = {split: [tuple(sentence) for sentence in sentences] for split, sentences in splits.items()}
-    return corpora.Corpus(Lines.open(folder), pairs, tuple(types), provenance, notes)
+    named = {**provenance, "corpus": readable(settings.corpus_name)}  # the same files may lie in two folders
+    return corpora.Corpus(Lines.open(folder), pairs, tuple(types), named, notes)
 
 
 # --- keys: what decides the text and the labels, and nothing else ---

@@ -163,6 +163,10 @@ def test_a_text_of_any_size_is_read_once_and_packed_in_parts(folder, monkeypatch
     again = load(chosen)
     assert again.corpus == whole.corpus and again.corpus.text == whole.corpus.text
     assert torch.equal(again.blocks.input_ids, whole.blocks.input_ids)
+    own.rename(folder / "moved")
+    moved = load(replace(chosen, corpus=str(folder / "moved"))).corpus
+    assert moved.provenance == {**whole.corpus.provenance, "corpus": "moved"}
+    (folder / "moved").rename(own)
 
     monkeypatch.setattr(replicates, "PART", sum(map(len, whole.corpus.text)) // 3)
     parts = list(replicates._parts(whole.corpus.text))
