@@ -40,7 +40,12 @@ Wing: reading other people's files
     reading/schemes        how tags are spelt, and what they are in IOB2  < reading
     reading/columns        which column holds the words and which the tags  < reading
     reading/labelled       the labelled sentences of all splits  < reading
+    reading/lines          a text in one piece, in memory or on the disk
     reading/overlap        held-out sentences in running text
+    reading/fetching       from the hub to this disk: bounded in time, checked byte for byte  < reading
+    reading/parquet        the hub's files: their columns and rows  < reading
+    reading/pins           which commit and checksums of a set were recorded  < reading settings
+    reading/hub            labelled sets and text of the hub, by name  < reading settings
     reading/text           unlabelled text, up to a number of words  < reading
 Wing: running the experiment
     running/artifacts      what is made once: looked up under a key, built if missing  < settings
@@ -82,5 +87,5 @@ Wing: assigning it
     coursework/grading     points, each in a process of its own  < coursework running settings
 The door
     __main__               python -m helpers …
-                           < blocks coursework experiment figures publishing running scoring settings
+                           < blocks coursework experiment figures publishing reading running scoring settings
 """

@@ -115,12 +115,18 @@ def _parser() -> argparse.ArgumentParser:
 
     what = argparse.ArgumentParser(add_help=False)
     what.add_argument("--scale", choices=SCALES, help="how large (default: the variable SCALE, or laptop)")
-    what.add_argument("--corpus", help="'world' (the default), or a folder with train, dev and test files")
     what.add_argument(
-        "--text", nargs="+", metavar="FILE", help="unlabelled text for a folder: plain, gzip, bzip2, xz"
+        "--corpus",
+        help="'world' (the default), a folder with train, dev and test files, hub:NAME[:CONFIG], or 'real'",
     )
     what.add_argument(
-        "--columns", metavar="word=2,tag=3", help="which columns of a folder's files hold words and tags"
+        "--text",
+        nargs="+",
+        metavar="FILE",
+        help="unlabelled text: files, plain or compressed by gzip, bzip2, xz; or hub:NAME[:CONFIG[:COLUMN]]",
+    )
+    what.add_argument(
+        "--columns", metavar="word=2,tag=3", help="which columns of the corpus hold words and tags"
     )
     what.add_argument("--out", metavar="FOLDER", help="where results go (default: data/runs/SCALE)")
     what.add_argument("--seed", metavar="S", help="of the first replicate (default: 0); the next ones follow")
@@ -137,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         ("report", report, [what]),
         ("reference", reference, []),
         ("pretrain", pretrain, [what]),
+        ("pin", pin, []),
         ("notebooks", execute_notebooks, []),
         ("address", address, []),
         ("book", make_book, []),
@@ -158,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.choices["reference"].add_argument(
         "--seeds", nargs="+", type=_positive(int), metavar="S", help="for 'why' (default: the first eight)"
     )
+    commands.choices["pin"].add_argument("set", metavar="SET", help="hub:NAME[:CONFIG], or 'real'")
     commands.choices["notebooks"].add_argument(
         "names", nargs="*", metavar="NN", help="only these, such as 03"
     )
@@ -230,8 +238,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise InputError(f"{place} is a file, so results cannot go to {chosen.out}: name a folder by --out")
     return replace(
         chosen,
-        corpus=chosen.corpus if chosen.corpus == "world" else str(Path(chosen.corpus).resolve()),
-        text=tuple(str(Path(file).resolve()) for file in chosen.text),
+        corpus=settings.in_full(chosen.corpus),
+        text=tuple(map(settings.in_full, chosen.text)),
     )
 
 
@@ -307,10 +315,10 @@ def report(options: argparse.Namespace) -> None:
     except (ValueError, KeyError) as error:
         what = f"results.csv or costs.csv in {chosen.out} is damaged ({error})"
         raise InputError(f"{what}. Start the run again: it writes both") from error
-    corpus, found = Path(chosen.corpus).resolve().name, ", ".join(table["corpus"].unique())
+    corpus, found = chosen.corpus_name, ", ".join(table["corpus"].unique())
     if corpus != found:
         raise InputError(
-            f"{chosen.out} holds results of {found}, not of {corpus}: name the folder by --corpus"
+            f"{chosen.out} holds results of {found}, not of {corpus}: name that corpus by --corpus"
         )
     try:
         experiment.replicate(chosen)
@@ -376,6 +384,16 @@ def pretrain(options: argparse.Namespace) -> None:
         raise InputError(error) from error
     if distributed.is_first():
         _print(f"Model, tokenizer and history.csv: {folder}")
+
+
+def pin(options: argparse.Namespace) -> None:
+    """Record the commit and the checksums that a data set of the hub has now; from then on they are used."""
+    from helpers.reading.hub import pin as record
+
+    try:
+        record(options.set, show=_print)
+    except ValueError as error:
+        raise InputError(error) from error
 
 
 def execute_notebooks(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -11,6 +12,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_SEED = 1_000_000  # multiples of a seed have to fit into 64 bits
+HUB = "hub:"  # begins the name of a data set of the hub, where a folder or file could stand as well
+# What stands for a corpus and its text.
+PRESETS = {"real": ("hub:DFKI-SLT/few-nerd:supervised", "hub:Salesforce/wikitext:wikitext-103-raw-v1:text")}
 
 
 @dataclass(frozen=True)
@@ -147,17 +151,50 @@ class Settings:
     out: Path = ROOT / "data" / "runs" / "laptop"
     columns: str = ""  # of words and tags in the corpus's files, such as "word=2,tag=3"; "" to find them
 
+    @property
+    def corpus_name(self) -> str:
+        """What the results call the corpus: "world", a folder's name, or that of a set of the hub."""
+        return name_of(self.corpus)
+
     def variables(self) -> dict[str, str]:
         """Return the environment in which `from_environment` gives these settings, in any folder."""
-        world = self.corpus == "world"
         return {
             "SCALE": self.scale.name,
-            "CORPUS": "world" if world else str(Path(self.corpus).resolve()),
-            "TEXT": json.dumps([str(Path(file).resolve()) for file in self.text]) if self.text else "",
+            "CORPUS": in_full(self.corpus),
+            "TEXT": json.dumps([in_full(file) for file in self.text]) if self.text else "",
             "OUT": str(self.out),
             "SEED": str(self.scale.first_seed),
             "TAG_COLUMNS": self.columns,
         }
+
+
+def in_full(place: str) -> str:
+    """Return the whole path of a folder or file; the world and sets of the hub have none."""
+    return place if place == "world" or place.startswith(HUB) else str(Path(place).resolve())
+
+
+def name_of(corpus: str) -> str:
+    """Return a short name, fit for a file: "few-nerd-supervised" for hub:DFKI-SLT/few-nerd:supervised."""
+    if corpus.startswith(HUB):
+        name, *config = corpus.removeprefix(HUB).split(":")
+        return re.sub(r"[^\w.-]", "-", "-".join(filter(None, [name.rpartition("/")[2], *config])))
+    return Path(corpus).resolve().name
+
+
+def preset(corpus: str, text: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return a corpus and its text, those that a preset stands for if `corpus` names one.
+
+    Args:
+        corpus: "world", a folder, a set of the hub, or a preset.
+        text: takes the place of the preset's.
+
+    Returns:
+        The same without presets.
+    """
+    if corpus not in PRESETS:
+        return corpus, text
+    of_preset, its_text = PRESETS[corpus]
+    return of_preset, text or (its_text,)
 
 
 def varied(scale: Scale, changes: Mapping[str, Any]) -> Scale:
@@ -194,8 +231,8 @@ def choose(
 
     Args:
         scale: "smoke", "laptop" or "gpu".
-        corpus: "world", or a folder of labelled files.
-        text: files of unlabelled text, for a folder.
+        corpus: "world", a folder of labelled files, a set of the hub (hub:NAME:CONFIG), or a preset, "real".
+        text: files of unlabelled text or texts of the hub (hub:NAME:CONFIG:COLUMN), for a corpus of files.
         out: where results go; a folder in data/runs, named after scale, corpus and seed, if left out.
         seed: of the first replicate; the others follow it.
         columns: which columns of a folder's files hold words and tags, such as "word=2,tag=3".
@@ -209,6 +246,7 @@ def choose(
     """
     if scale not in SCALES:
         raise ValueError(f"SCALE is {scale!r}; choose one of {', '.join(SCALES)}")
+    corpus, text = preset(corpus, tuple(text))
     if corpus == "world" and text:
         raise ValueError("the built-in world brings its own text: leave TEXT out, or give a CORPUS folder")
     if corpus == "world" and columns:
@@ -216,10 +254,10 @@ def choose(
     if not 0 <= seed <= MOST_SEED:
         raise ValueError(f"SEED is {seed}; choose a whole number from 0 to {MOST_SEED:,}")
     if out is None:
-        name = scale if corpus == "world" else f"{scale}-{Path(corpus).resolve().name}"
+        name = scale if corpus == "world" else f"{scale}-{name_of(corpus)}"
         out = ROOT / "data" / "runs" / (f"{name}-seed-{seed}" if seed else name)
     chosen = replace(SCALES[scale], first_seed=seed) if seed else SCALES[scale]
-    return Settings(chosen, corpus, tuple(text), Path(out).resolve(), columns)
+    return Settings(chosen, corpus, text, Path(out).resolve(), columns)
 
 
 def from_environment(
@@ -247,7 +285,7 @@ def from_environment(
         The settings.
 
     Raises:
-        ValueError: as `choose`, or the seed is no whole number.
+        ValueError: as `choose`, the seed is no whole number, or TEXT mixes files and the hub.
     """
     seed = seed or os.environ.get("SEED") or "0"
     if not seed.isdecimal():
@@ -268,7 +306,12 @@ def _files(text: str) -> list[str]:
             return [str(name) for name in json.loads(text)]
         except ValueError:
             pass  # the name of a file that starts with a bracket
-    if Path(text).is_file():  # a single file, whose name may hold a colon
+    if f"{os.pathsep}{HUB}" in text:
+        raise ValueError(
+            f"TEXT is {text!r}: write several texts with one of the hub among them as a JSON list, such as "
+            '["news.txt", "hub:NAME"]'
+        )
+    if text.startswith(HUB) or Path(text).is_file():  # a single one, whose name may hold a colon
         return [text]
     return [name for name in text.split(os.pathsep) if name]
 

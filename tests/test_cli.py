@@ -132,6 +132,8 @@ def test_a_wrong_option_is_named(arguments, said, capsys):
             (["plan", f"--{name}", ""], {}, f"--{name} is empty")
             for name in ("corpus", "out", "seed", "text")
         ),
+        (["plan", "--corpus", "real"], {}, "python -m helpers pin real"),
+        (["pin", "hub:lab/people"], {"HF_HUB_OFFLINE": "1"}, "hub:lab/people: it is not in the cache"),
         (["notebooks", ""], {}, "a name is empty"),
         (["run", "--out", "a" * 300], {}, "name another folder by --out"),
         (["plan", "--minutes", "5", "--replicates", "2"], {}, "not allowed with argument"),

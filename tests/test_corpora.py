@@ -16,6 +16,8 @@ from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
 from helpers import corpora
 from helpers.corpora import CorpusError, files, load
+from helpers.reading import text as texts
+from helpers.reading.hub import Labelled
 from helpers.settings import ROOT, WorldSettings
 
 TRAIN = "Anna\tB-PER\nKarenina\tI-PER\nread\tO\n\nRome\tB-LOC\nfell\tO\n"
@@ -258,6 +260,55 @@ def test_reading_stops_at_the_wanted_number_of_words(folder, tmp_path):
         assert len(corpus.text) == 6 and not any("read up to" in note for note in corpus.notes)
 
 
+# Sets of the hub: what comes of them is tested in reading/test_hub.py
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A set with tags of another scheme and no dev split, and a text."""
+    train = [(["Anna", "Karenina", "read"], ["B-PER", "E-PER", "O"]), (["Rome", "fell"], ["S-LOC", "O"])]
+    people = Labelled({"train": 5 * train, "test": train[1:]}, {"train": "here", "test": "there"}, ["Found."])
+    monkeypatch.setattr(corpora, "labelled_splits", lambda name, columns: people)
+    monkeypatch.setattr(corpora, "provenance", lambda name: {"hub": name})
+    monkeypatch.setattr(texts, "lines_of_hub", lambda name, notes: iter(["From the hub.", "Rome fell."]))
+
+
+def test_a_set_of_the_hub_is_a_corpus_and_becomes_iob2(hub):
+    corpus = load("hub:lab/people:fine")
+    assert tags(corpus) == [["B-PER", "I-PER", "O"], ["B-LOC", "O"]] * 4 + [["B-PER", "I-PER", "O"]]
+    assert tags(corpus, "dev") == [["B-LOC", "O"]] and corpus.text[0] == "Anna Karenina read"
+    assert corpus.notes[0] == "Found."
+    assert "here, there: BIOES tags were converted to IOB2." in corpus.notes
+    assert "No dev file: every tenth sentence of here (1 of 10) is held out." in corpus.notes
+    assert corpus.provenance["corpus"] == "people-fine"
+    assert corpus.provenance["hub"] == [{"hub": "hub:lab/people:fine"}]
+
+
+def test_a_folder_with_a_text_of_the_hub_and_the_other_way_round(hub, folder, tmp_path):
+    corpus = load(folder(), "hub:lab/stories")
+    assert corpus.text == ["From the hub.", "Rome fell."] and corpus.provenance["text"] == ["hub:lab/stories"]
+    news = tmp_path / "news.raw"
+    news.write_text("Some news\n")
+    corpus = load("hub:lab/people", [news, "hub:lab/stories"], words=3)
+    assert corpus.text == ["Some news", "From the hub."]
+    assert "Unlabelled text was read up to 5 words, in hub:lab/stories; the rest is not used." in corpus.notes
+    assert files(tmp_path, ["hub:lab/stories", news])[-2:] == [{"hub": "hub:lab/stories"}, news]
+    assert files("hub:lab/people", news) == [{"hub": "hub:lab/people"}, news]
+
+
+def test_an_unknown_tag_of_a_set_is_named_with_its_sentence(hub, monkeypatch):
+    odd = [(["Rome"], ["B-LOC"]), (["fell"], ["X-LOC"])]
+    found = Labelled({"train": odd, "test": odd}, {"train": "hub:a/b, train", "test": "hub:a/b, test"}, [])
+    monkeypatch.setattr(corpora, "labelled_splits", lambda name, columns: found)
+    with pytest.raises(CorpusError, match="hub:a/b, train: sentence 2: unknown tag 'X-LOC'"):
+        load("hub:a/b")
+
+
+def test_names_of_numbers_are_for_the_hub_alone(folder):
+    with pytest.raises(CorpusError, match="files hold the tags themselves"):
+        load(folder(), columns="labels=O B-PER")
+
+
 # Which files are read
 
 
@@ -312,7 +363,7 @@ from helpers.settings import ROOT, WorldSettings
 folder, text = sys.argv[1:]
 world = load("world", world=WorldSettings(sentences=300, train=30, dev=20, test=30))
 own = load(folder, text)
-told = [world.provenance, own.text, own.splits, own.provenance, own.notes, len(files(folder, text))]
+told = [world.provenance, list(own.text), own.splits, own.provenance, own.notes, len(files(folder, text))]
 for bad in ((folder + "/none",), (folder, text + ".none"), (ROOT,)):
     try:
         load(*bad)

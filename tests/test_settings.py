@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.settings import ROOT, SCALES, choose, from_environment, processors, versions
+from helpers.settings import PRESETS, ROOT, SCALES, choose, from_environment, processors, versions
 
 VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT", "SEED", "TAG_COLUMNS")
 
@@ -183,6 +183,28 @@ def test_text_is_a_list_whatever_its_files_are_called(monkeypatch, tmp_path):
     ):
         monkeypatch.setenv("TEXT", value)
         assert from_environment().text == expected
+
+
+def test_sets_of_the_hub_are_no_paths(monkeypatch):
+    corpus, text = "hub:lab/people:fine", "hub:lab/stories::story"
+    monkeypatch.setenv("CORPUS", corpus)
+    monkeypatch.setenv("TEXT", text)
+    chosen = from_environment()
+    assert (chosen.corpus, chosen.text, chosen.corpus_name) == (corpus, (text,), "people-fine")
+    assert chosen.out.name == "laptop-people-fine"
+    assert chosen.variables()["CORPUS"] == corpus and json.loads(chosen.variables()["TEXT"]) == [text]
+    monkeypatch.setenv("TEXT", json.dumps(["news.txt", text]))
+    assert from_environment().text == ("news.txt", text)
+    monkeypatch.setenv("TEXT", os.pathsep.join(["news.txt", text]))
+    with pytest.raises(ValueError, match="as a JSON list"):
+        from_environment()
+
+
+def test_real_stands_for_a_corpus_and_its_text():
+    corpus, text = PRESETS["real"]
+    assert (choose(corpus="real").corpus, choose(corpus="real").text) == (corpus, (text,))
+    assert choose(corpus="real", text=("own.txt",)).text == ("own.txt",)
+    assert choose(corpus="real").out.name == "laptop-few-nerd-supervised"
 
 
 def test_variables_give_the_same_settings(monkeypatch, tmp_path):

@@ -102,7 +102,7 @@ def write(
     facts |= {"versions": versions(), "machine": machine()}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     html = environment.get_template("report.html.j2").render(
-        corpus="the invented world" if settings.corpus == "world" else Path(settings.corpus).name,
+        corpus="the invented world" if settings.corpus == "world" else settings.corpus_name,
         figure="data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
         alt=f"A line for each arm, F1 against entity length. {values}.",
         caption=f"{caption(settings, table)}.",

@@ -11,7 +11,7 @@ from helpers.reading.files import CorpusError
 from helpers.reading.schemes import OUTSIDE, Reading, form_of, to_iob2
 from helpers.reading.tables import DOCUMENT_NAME, SENTENCE_NAME, TAG_NAMES, WORD_NAMES, Table, plain
 
-ROLES = ("word", "tag", "sentence")
+ROLES = ("word", "tag", "sentence", "labels")
 EXAMPLE = "--columns word=1,tag=3"
 NUMBER = re.compile(r"\d+([-.]\d+)?")
 IDENTIFIER = re.compile(r"(\D*)(\d{1,18})")  # of a sentence: 7, s7, doc-7
@@ -38,6 +38,7 @@ def parse(text: str) -> dict[str, str]:
 
     Args:
         text: like "word=2,tag=3" or "word=Token,tag=NER,sentence=Sentence #"; empty to leave it to the files.
+            A set of the hub whose tags are numbers may need "labels=O B-PER I-PER".
 
     Returns:
         Role -> number or name, for the roles that are named.

@@ -3,12 +3,13 @@
 import gc
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from helpers.reading.columns import choose, parse
+from helpers.reading.columns import Choice, choose, parse
 from helpers.reading.files import CorpusError
-from helpers.reading.schemes import Reading, conversion_notes, scheme_of, to_iob2, unknown
+from helpers.reading.schemes import Reading, conversion_notes, form_of, scheme_of, to_iob2, unknown
 from helpers.reading.tables import Table, read_table
 
 LONG, ALONE = 1_000, 60  # words of a sentence, or of a file of one, that has likely lost its empty lines
@@ -32,18 +33,60 @@ def read_labelled(paths: dict[str, Path], columns: str, notes: list[str]) -> dic
         CorpusError: a file cannot be read, its columns cannot be told apart, a tag is unknown, or the files
             follow schemes that do not go together.
     """
+    wanted = parse(columns)
+    if "labels" in wanted:
+        raise CorpusError("labels=… names the numbers of a set of the hub; files hold the tags themselves.")
+    with _without_collecting():
+        tables = {split: read_table(path) for split, path in paths.items()}
+        choices = dict(zip(tables, choose(list(tables.values()), wanted, notes), strict=True))
+        return _converted(tables, choices, notes)
+
+
+def from_pairs(
+    splits: dict[str, list[Sentence]], places: dict[str, str], notes: list[str]
+) -> dict[str, list[Sentence]]:
+    """Convert the tags of sentences that are no longer files, as `read_labelled` does.
+
+    Args:
+        splits: words and their tags, in any scheme.
+        places: what to call a split in a message.
+        notes: gets a sentence for all that was converted or looks wrong.
+
+    Returns:
+        Sentences by split, with IOB2 tags.
+
+    Raises:
+        CorpusError: a tag is unknown, or the splits follow schemes that do not go together.
+    """
+    with _without_collecting():
+        tables, choices = {}, {}
+        for split, sentences in splits.items():
+            table = tables[split] = Table(places[split], 2, "sentence", ("words", "tags"))
+            table.whole_sentences = True
+            for number, (words, tags) in enumerate(sentences, start=1):
+                for fields in zip(words, tags, strict=True):
+                    table.add(list(fields), number)
+                table.end_sentence()
+            table.finish()
+            choices[split] = Choice(0, 1, form_of(Counter(table.columns[1])) or "B-PER")
+        return _converted(tables, choices, notes)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Spare the garbage collector millions of fields, in which it would find nothing."""
     collecting = gc.isenabled()
-    gc.disable()  # it would look at millions of fields again and again, and find nothing to collect
+    gc.disable()
     try:
-        return _read(paths, parse(columns), notes)
+        yield
     finally:
         if collecting:
             gc.enable()
 
 
-def _read(paths: dict[str, Path], wanted: dict[str, str], notes: list[str]) -> dict[str, list[Sentence]]:
-    tables = {split: read_table(path) for split, path in paths.items()}
-    choices = dict(zip(tables, choose(list(tables.values()), wanted, notes), strict=True))
+def _converted(
+    tables: dict[str, Table], choices: dict[str, Choice], notes: list[str]
+) -> dict[str, list[Sentence]]:
     tags = {split: table.columns[choices[split].tag] for split, table in tables.items()}
     readings: dict[str, Reading] = {}
     places: dict[str, tuple[str, str]] = {}  # prefix -> its first tag and where that stands
@@ -66,7 +109,7 @@ def _read(paths: dict[str, Path], wanted: dict[str, str], notes: list[str]) -> d
         table.notes += conversion_notes(done, readings[split], scheme, first)
         words = _words(table, choices[split].word)
         splits[split] = [(words[rows], done.tags[rows]) for rows in sentences]
-        if lacking := missing_empty_lines(splits[split]):
+        if not table.whole_sentences and (lacking := missing_empty_lines(splits[split])):
             table.notes.append(
                 f"Warning: {lacking}. Nothing is lost, since windows that overlap are read; but whole "
                 "sentences are drawn for training and counted. If a column numbers the sentences, name it, "

@@ -163,12 +163,13 @@ def _nothing_found(split: str, folder: Path, present: list[Path]) -> str:
 # --- without a dev file ---
 
 
-def hold_out(sentences: list, path: Path, notes: list[str]) -> tuple[list, list]:
+def hold_out(sentences: list, place: str, name: str, notes: list[str]) -> tuple[list, list]:
     """Make every tenth training sentence a dev sentence.
 
     Args:
         sentences: of train.
-        path: their file.
+        place: where they stand.
+        name: the short form of that.
         notes: gets a sentence that says so.
 
     Returns:
@@ -179,12 +180,9 @@ def hold_out(sentences: list, path: Path, notes: list[str]) -> tuple[list, list]
     """
     if len(sentences) < 10:
         raise CorpusError(
-            f"{readable(path)}: {len(sentences)} sentences are too few to hold some out. Add a dev file, or "
+            f"{place}: {len(sentences)} sentences are too few to hold some out. Add a dev file, or "
             "check that an empty line ends each sentence."
         )
     dev = sentences[9::10]
-    notes.append(
-        f"No dev file: every tenth sentence of {readable(path.name)} ({len(dev)} of {len(sentences)}) is "
-        "held out."
-    )
+    notes.append(f"No dev file: every tenth sentence of {name} ({len(dev)} of {len(sentences)}) is held out.")
     return [sentence for k, sentence in enumerate(sentences) if k % 10 != 9], dev

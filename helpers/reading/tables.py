@@ -33,8 +33,10 @@ ONE_COLUMN = "A line is a word and its tag, split by a tab or blanks; an empty l
 class Table:
     """The rows of a file, one a word, kept by columns: those of a million lines are too many to be lists."""
 
-    def __init__(self, path: Path, width: int, unit: str = "line", header: tuple[str, ...] | None = None):
-        self.path = path
+    def __init__(
+        self, path: Path | str, width: int, unit: str = "line", header: tuple[str, ...] | None = None
+    ):
+        self.path = path  # or what stands for it in a message
         self.columns: list[list[str]] = [[] for _ in range(width)]  # fields without blanks around them
         self.unit = unit  # what `lines` counts: lines, or the objects of a JSON file
         self.lines: list[int] = []  # where each row stands
@@ -48,7 +50,7 @@ class Table:
     @property
     def name(self) -> str:
         """The file's name, fit to be printed."""
-        return readable(self.path.name)
+        return readable(self.path.name if isinstance(self.path, Path) else self.path)
 
     @property
     def width(self) -> int:
@@ -166,7 +168,7 @@ def names_columns(fields: Iterable[str]) -> bool:
     return bool(names & WORD_NAMES and names & TAG_NAMES)
 
 
-def _place(path: Path, line: int, unit: str = "line") -> str:
+def _place(path: Path | str, line: int, unit: str = "line") -> str:
     return f"{readable(path)}:{line}" if unit == "line" else f"{readable(path)}: {unit} {line}"
 
 

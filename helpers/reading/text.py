@@ -7,6 +7,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from helpers.reading.files import LONGEST_LINE, CorpusError, decoded, raw_lines, readable
+from helpers.reading.hub import is_reference, parse
+from helpers.reading.hub import lines as lines_of_hub
 
 SHOWN = 100  # lines that tell whether a file is running text
 CHARACTERS = 10  # of text without blanks that count as a word
@@ -34,56 +36,66 @@ TAGGED = re.compile(rf"\S+\s(.*\s)?{TAG}|{TAG}\s\S+", re.IGNORECASE)  # a word a
 OUTSIDE = re.compile(r"\S+\s(.*\s)?O|O\s\S+", re.IGNORECASE)  # such a line of no entity
 
 
-def text_files(corpus: str | Path, text: str | Path | Sequence[str | Path] | None) -> list[Path]:
-    """Return the files of unlabelled text; refuse any for the world, and any that is missing."""
-    paths = [Path(text)] if isinstance(text, str | Path) else [Path(file) for file in text or ()]
-    if paths and str(corpus) == "world":
+def text_sources(corpus: str, text: Sequence[str]) -> list[Path | str]:
+    """Return paths of files, and texts of the hub as they are; refuse any for the world, and missing ones."""
+    if text and corpus == "world":
         raise CorpusError("The built-in world brings its own text: leave out text, or give a folder.")
-    for path in paths:
+    sources: list[Path | str] = []
+    for one in text:
+        if is_reference(one):
+            parse(one)
+            sources.append(one)
+            continue
+        path = Path(one)
         if path.is_dir():
             raise CorpusError(
                 f"{readable(path)}: a folder, not a file. Give the files in it, like {path}/*.txt."
             )
         if not path.is_file():
             raise CorpusError(f"{readable(path)}: no such file. Check the path.")
-    return paths
+        sources.append(path)
+    return sources
 
 
-def read_text(paths: list[Path], words: int | None, notes: list[str]) -> list[str]:
-    """Read files of running text, without empty lines, up to the line that reaches a number of words.
+def read_text(sources: Sequence[Path | str], words: int | None, notes: list[str]) -> Iterator[str]:
+    """Stream running text, without empty lines, up to the line that reaches a number of words.
 
     Args:
-        paths: files, plain or compressed.
+        sources: files, plain or compressed, and texts of the hub.
         words: where to stop, by `count_words`; None reads all.
         notes: take a sentence for what was left out or cut.
 
-    Returns:
+    Yields:
         The lines.
 
     Raises:
         CorpusError: a file cannot be read, is empty, or holds no running text.
     """
-    lines: list[str] = []
     count = 0
-    for path in paths:
+    for source in sources:
         previous, cut = 0, False
-        for number, line in _running_text(path):
+        name = readable(source.name) if isinstance(source, Path) else source
+        for number, line in _lines_of(source, notes):
             if words is not None and count >= words:
                 notes.append(
-                    f"Unlabelled text was read up to {count:,} words, in {readable(path.name)}; the rest is "
-                    "not used."
+                    f"Unlabelled text was read up to {count:,} words, in {name}; the rest is not used."
                 )
-                return lines
+                return
             if number == previous and not cut:
                 cut = True
                 notes.append(
-                    f"{readable(path.name)}: line {number} has more than {LONGEST_LINE:,} characters. Such "
+                    f"{name}: line {number} has more than {LONGEST_LINE:,} characters. Such "
                     "lines were cut into several, at blanks."
                 )
             previous = number
-            lines.append(line)
+            yield line
             count += count_words(line)
-    return lines
+
+
+def _lines_of(source: Path | str, notes: list[str]) -> Iterator[tuple[int, str]]:
+    if isinstance(source, Path):
+        return _running_text(source)
+    return enumerate(lines_of_hub(source, notes), start=1)
 
 
 def count_words(line: str) -> int:

@@ -280,8 +280,8 @@ class Arm:
     def table(self, condition: str = "") -> pd.DataFrame:
         """Return the counts of all cells as rows of a results table, with the columns `COLUMNS`."""
         counts = read_table(self.scores() / "scores.csv")
-        corpus = Path(self.settings.corpus).resolve().name
         rate = 0.0 if self.name == "none" else self.recipe.mask_rate
+        corpus = self.settings.corpus_name
         facts = {"corpus": corpus, "arm": self.name, "replicate": self.seed, "mask_rate": rate}
         return counts.assign(**facts, condition=condition)[COLUMNS]
 

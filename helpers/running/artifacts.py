@@ -238,7 +238,9 @@ def _remove(path: Path) -> None:
 
 def _checksums(folder: Path) -> dict[str, str]:
     files: Iterable[Path] = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(files)
-    }
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(files)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:  # packed text is not read into memory at once
+        return hashlib.file_digest(file, "sha256").hexdigest()

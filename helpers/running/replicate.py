@@ -1,24 +1,33 @@
 """A replicate: one seed's corpus, vocabulary and packed text, and everything else that its arms share."""
 
 import hashlib
+import json
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
 
 from helpers import corpora, model, scoring, tokenization, world
 from helpers.masking import Vocabulary
+from helpers.reading.files import readable
 from helpers.reading.labelled import missing_empty_lines
+from helpers.reading.lines import Lines
 from helpers.running import artifacts
-from helpers.settings import ModelSettings, Settings
+from helpers.settings import HUB, ModelSettings, Settings
 
 # What decides how a corpus of files is read.
-READING = ("files", "text", "overlap", "splits", "tables", "columns", "schemes", "labelled")
+READING = ("files", "lines", "text", "overlap", "splits", "tables", "columns", "schemes", "labelled")
+READING_OF_HUB = ("hub", "parquet")
+PART = 1 << 26  # characters of a text that are packed together, or up to twice as many
+NUMBERS = ".int64"  # ends the name of a file that holds nothing else
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,7 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         corpus = corpora.load("world", world=replace(scale.world, seed=seed))
     else:
         files = corpus_key(settings, seed)["files"]
-        corpus = _corpus_of_files(settings.corpus, settings.text, settings.columns, scale.words, files)
+        corpus = _corpus_of_files(replace(settings, scale=replace(scale, first_seed=0)), files)
     if len(corpus.splits["train"]) < scale.core_sentences:
         smaller = "" if scale.name == "smoke" else ", or choose --scale smoke"
         too_long = missing_empty_lines(corpus.splits["train"])
@@ -127,25 +136,48 @@ def load(settings: Settings, number: int = 0) -> Replicate:
     def make(folder: Path) -> None:
         tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
         rows = scale.pretraining.batch_size
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, now and whenever rows are reused
-            blocks = tokenization.pack(corpus.text, tokenizer, scale.model.length, minimum_rows=rows)
         tokenizer.save_pretrained(folder)
-        save_file(
-            {name: tensor.contiguous() for name, tensor in blocks.tensors().items()},
-            folder / "blocks.safetensors",
-        )
+        for part in _parts(corpus.text):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, whenever rows are reused too
+                blocks = tokenization.pack(part, tokenizer, scale.model.length, minimum_rows=rows)
+            for name, tensor in blocks.tensors().items():
+                with (folder / f"{name}{NUMBERS}").open("ab") as file:
+                    tensor.numpy().tofile(file)
 
     try:
         folder = artifacts.build("rows", rows_key(settings, seed), make)
     except ValueError as error:
         source = ", ".join(settings.text) or settings.corpus
         raise corpora.CorpusError(f"{source}: {error}") from error
-    blocks = tokenization.Blocks(**load_file(folder / "blocks.safetensors"))
+    blocks = _opened(folder, scale.model.length)
     replicate = Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
     if settings.corpus == "world":
         return replicate
     return replace(replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate)]))
+
+
+def _parts(text: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield a text in parts, which are packed one by one so that memory stays bounded; the world in one."""
+    if not isinstance(text, Lines):
+        yield text
+        return
+    sizes = np.cumsum(np.fromiter(map(len, text), np.int64))
+    count = max(1, int(sizes[-1]) // PART)
+    ends = [0, *np.searchsorted(sizes, sizes[-1] * np.arange(1, count) / count), len(text)]
+    for start, end in pairwise(ends):
+        yield text[start:end]
+
+
+def _opened(folder: Path, length: int) -> tokenization.Blocks:
+    """Map the packed rows of an artifact into memory: they are read from the disk when they are needed."""
+
+    def rows(name: str) -> torch.Tensor:
+        file = folder / f"{name}{NUMBERS}"
+        size = file.stat().st_size // torch.long.itemsize
+        return torch.from_file(str(file), shared=False, size=size, dtype=torch.long).view(-1, length)
+
+    return tokenization.Blocks(rows("input_ids"), rows("word_ids"))
 
 
 def _notes(replicate: Replicate) -> list[str]:
@@ -193,11 +225,23 @@ def mention_ids(settings: Settings, number: int = 0) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1)
-def _corpus_of_files(
-    corpus: str, text: tuple[str, ...], columns: str, words: int, files: str
-) -> corpora.Corpus:
-    """Read the reader's corpus, once for all replicates; `files` changes when they do."""
-    return corpora.load(corpus, text or None, words=words, columns=columns)
+def _corpus_of_files(settings: Settings, files: str) -> corpora.Corpus:
+    """Read the reader's corpus once, whatever process wants it next; `files` changes when they do."""
+
+    def make(folder: Path) -> None:
+        read = corpora.load(
+            settings.corpus, settings.text, words=settings.scale.words, columns=settings.columns
+        )
+        assert isinstance(read.text, Lines), "only the world has it as a list"
+        read.text.save(folder)
+        about = [read.splits, read.types, read.provenance, read.notes]
+        (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
+
+    folder = artifacts.build("text", corpus_key(settings, 0), make)
+    splits, types, provenance, notes = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+    pairs = {split: [tuple(sentence) for sentence in sentences] for split, sentences in splits.items()}
+    named = {**provenance, "corpus": readable(settings.corpus_name)}  # the same files may lie in two folders
+    return corpora.Corpus(Lines.open(folder), pairs, tuple(types), named, notes)
 
 
 # --- keys: what decides the text and the labels, and nothing else ---
@@ -226,25 +270,31 @@ def corpus_key(settings: Settings, seed: int) -> dict:
     if settings.corpus == "world":
         code = artifacts.source_hash("world", "corpora")
         return {"world": replace(settings.scale.world, seed=seed), "files": files, "code": code}
-    code = artifacts.source_hash("corpora", *(f"reading/{name}" for name in READING))
+    of_hub = any(place.startswith(HUB) for place in (settings.corpus, *settings.text))
+    reading = READING + (READING_OF_HUB if of_hub else ())
+    code = artifacts.source_hash("corpora", *(f"reading/{name}" for name in reading))
     chosen = {"columns": settings.columns} if settings.columns else {}
     return {"words": settings.scale.words, "files": files, "code": code, **chosen}
 
 
 def rows_key(settings: Settings, seed: int) -> dict:
     """Return everything that decides the vocabulary and the packed rows of a replicate, as `corpus_key`."""
+    parts = () if settings.corpus == "world" else ("running/replicate:_parts",)
     return {
         "corpus": corpus_key(settings, seed),
         "vocabulary_size": vocabulary_size(settings),
         "length": settings.scale.model.length,
-        "code": artifacts.source_hash("tokenization"),
+        "code": artifacts.source_hash("tokenization", *parts),
         "versions": artifacts.versions("tokenizers", "transformers"),
     }
 
 
-def _hash_of(paths: list[Path]) -> str:
+def _hash_of(files: list[Path | dict[str, Any]]) -> str:
     digest = hashlib.sha256()
-    for path in paths:
+    for path in files:
+        if isinstance(path, dict):  # of the hub
+            digest.update(json.dumps(path, sort_keys=True).encode())
+            continue
         facts = path.stat()
         digest.update(path.name.encode("utf-8", "surrogateescape"))
         digest.update(_hash_of_file(path, facts.st_size, facts.st_mtime_ns))

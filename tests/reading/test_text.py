@@ -11,7 +11,7 @@ from helpers.reading.text import count_words, read_text
 
 def read(path, content: str, words: int | None = None, notes: list[str] | None = None) -> list[str]:
     path.write_text(content, encoding="utf-8")
-    return read_text([path], words, [] if notes is None else notes)
+    return list(read_text([path], words, [] if notes is None else notes))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_limit_holds_in_any_script_and_inside_a_line(tmp_path, line):
 def test_a_file_of_one_line_takes_little_memory(tmp_path):
     (tmp_path / "a.txt").write_text("word " * 4_000_000)
     tracemalloc.start()
-    read_text([tmp_path / "a.txt"], 10_000, [])
+    list(read_text([tmp_path / "a.txt"], 10_000, []))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 3_000_000  # of 20,000,000
@@ -131,4 +131,8 @@ def test_characters_that_nobody_sees_are_no_text(tmp_path):
 
 def test_sentences_that_end_like_tags_are_text(tmp_path):
     (tmp_path / "t").write_text("She sent an e-mail\nHe wrote an e-mail\nThey read\n")
-    assert read_text([tmp_path / "t"], None, []) == ["She sent an e-mail", "He wrote an e-mail", "They read"]
+    assert list(read_text([tmp_path / "t"], None, [])) == [
+        "She sent an e-mail",
+        "He wrote an e-mail",
+        "They read",
+    ]

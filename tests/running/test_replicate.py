@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers import corpora, tokenization
 from helpers.corpora import CorpusError
 from helpers.running import artifacts
-from helpers.running.replicate import corpus_key, load
+from helpers.running import replicate as replicates
+from helpers.running.replicate import corpus_key, load, rows_key
 from helpers.settings import choose
 from helpers.world import generate
 from tests.micro import MICRO
@@ -100,7 +102,7 @@ def test_a_replicate_reads_the_columns_that_were_chosen(labelled):
 def test_one_endless_sentence_is_said_to_lack_empty_lines(labelled):
     for split in ("train", "dev", "test"):
         (labelled / f"{split}.txt").write_text(f"Anna{split} B-PER\nsleeps O\n" * 150)
-    with pytest.raises(CorpusError, match="has 1 labelled .* a sentence has 300 words, so the empty lines"):
+    with pytest.raises(CorpusError, match="has 1 labelled .* a sentence has 300 words, so what ends"):
         load(choose("smoke", str(labelled)))
 
 
@@ -119,3 +121,64 @@ def test_notes_say_what_the_tokenizer_loses_of_a_corpus_of_files(settings, tmp_p
     assert any(
         note.startswith("Warning: 1 of 26 mentions in the test split cannot be found") for note in notes
     )
+
+
+def test_a_key_holds_what_was_recorded_of_a_set_of_the_hub(monkeypatch, tmp_path):
+    """Its commit, the column and the order of the texts; nothing of it has to be here."""
+    commits = {"hub:lab/people": "1" * 40, "hub:lab/stories::body": "2" * 40, "hub:lab/more": "3" * 40}
+    monkeypatch.setattr(corpora, "provenance", lambda text: {"hub": text, "commit": commits[text]})
+    news = tmp_path / "news.txt"
+    news.write_text("Some news.\n", encoding="utf-8")
+    texts = ("hub:lab/stories::body", str(news), "hub:lab/more")
+
+    def key(*text: str) -> dict:
+        return corpus_key(choose("smoke", "hub:lab/people", text), 0)
+
+    first = key(*texts)
+    assert key(*texts) == first and key(*texts[::-1])["files"] != first["files"]
+    assert key(texts[0], texts[1]) != key(texts[1], texts[0])
+    for name in commits:
+        before, commits[name] = commits[name], "4" * 40
+        assert key(*texts)["files"] != first["files"]
+        commits[name] = before
+    assert corpus_key(choose("smoke", "world"), 0)["code"] != first["code"]
+
+
+def test_a_text_of_any_size_is_read_once_and_packed_in_parts(folder, monkeypatch):
+    """What is read is kept, and a part loses less than a row at its end."""
+    made = generate(replace(MICRO.world, sentences=1_500, seed=6))
+    own = folder / "own"
+    own.mkdir()
+    for name in ("train", "dev", "test"):
+        rows = [[f"{word}\t{tag}\n" for word, tag in zip(*one, strict=True)] for one in getattr(made, name)]
+        (own / f"{name}.txt").write_text("\n".join(map("".join, rows)), encoding="utf-8")
+    (folder / "text.txt").write_text("\n".join(made.text), encoding="utf-8")
+    chosen = replace(choose("smoke", str(own), (str(folder / "text.txt"),)), scale=MICRO)
+    whole = load(chosen)
+    assert artifacts.find("text", corpus_key(chosen, 0))
+
+    monkeypatch.setattr(corpora, "load", None)
+    load.cache_clear()
+    replicates._corpus_of_files.cache_clear()
+    again = load(chosen)
+    assert again.corpus == whole.corpus and again.corpus.text == whole.corpus.text
+    assert torch.equal(again.blocks.input_ids, whole.blocks.input_ids)
+    own.rename(folder / "moved")
+    moved = load(replace(chosen, corpus=str(folder / "moved"))).corpus
+    assert moved.provenance == {**whole.corpus.provenance, "corpus": "moved"}
+    (folder / "moved").rename(own)
+
+    monkeypatch.setattr(replicates, "PART", sum(map(len, whole.corpus.text)) // 3)
+    parts = list(replicates._parts(whole.corpus.text))
+    assert len(parts) == 3 and sum(parts, []) == whole.corpus.text
+    assert list(replicates._parts(generate(MICRO.world).text)) == [generate(MICRO.world).text]
+    assert rows_key(chosen, 0)["code"] != rows_key(choose("smoke"), 0)["code"], "how a text is parted counts"
+    assert max(map(len, parts)) < 1.2 * min(map(len, parts))
+    monkeypatch.setattr(artifacts, "FOLDER", folder / "others")
+    monkeypatch.setattr(replicates, "_corpus_of_files", lambda *_: whole.corpus)
+    load.cache_clear()
+    packed = load(chosen).blocks
+    first = tokenization.pack(parts[0], whole.tokenizer, 64)
+    assert torch.equal(packed.input_ids[: len(first.input_ids)], first.input_ids)
+    assert torch.equal(packed.word_ids[: len(first.word_ids)], first.word_ids)
+    assert len(whole.blocks.input_ids) - 3 < len(packed.input_ids) <= len(whole.blocks.input_ids)
