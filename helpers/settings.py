@@ -148,7 +148,7 @@ class Settings:
     scale: Scale
     corpus: str = "world"
     text: tuple[str, ...] = ()
-    out: Path = ROOT / "data" / "runs" / "laptop"
+    out: Path = field(default_factory=lambda: ROOT / "data" / "runs" / "laptop")
     columns: str = ""  # of words and tags in the corpus's files, such as "word=2,tag=3"; "" to find them
 
     @property
