@@ -13,6 +13,8 @@ from math import isclose
 
 from scipy import stats
 
+from helpers import suspects
+
 UNLIKELY = 1e-9
 CHECKS: dict[str, Callable[[Callable], None]] = {}
 
@@ -159,24 +161,6 @@ def _length_shares(length_shares: Callable) -> None:
 # ---------------------------------------------------------------- notebook 02
 
 
-@exercise("labels")
-def _labels(labels: Callable) -> None:
-    input_ids, hidden = [2, 17, 9, 30, 3], [False, True, False, True, False]
-    original = list(input_ids)
-    result = list(labels(input_ids, hidden))
-    assert input_ids == original, "input_ids was changed; make a new list"
-    assert len(result) == len(input_ids), "one label per token, hidden or not"
-    assert result != input_ids, (
-        "every token has a label, so the model is also scored where it sees the answer"
-    )
-    assert result != [2, -100, 9, -100, 3], (
-        "the wrong way round: the hidden tokens keep their ids, the others get -100"
-    )
-    assert result != [0, 17, 0, 30, 0], "0 is the id of [PAD]; the label that the loss ignores is -100"
-    assert result != [-100, 1, -100, 1, -100], "the label is the id of the hidden token, not a 1"
-    assert result == [-100, 17, -100, 30, -100], f"expected [-100, 17, -100, 30, -100], got {result}"
-
-
 @exercise("empty_rows")
 def _empty_rows(empty_rows: Callable) -> None:
     rate, result = 0.15, empty_rows(10, 0.15)
@@ -190,40 +174,27 @@ def _empty_rows(empty_rows: Callable) -> None:
     assert isclose(empty_rows(3, 0.5), 0.125), "right at 15%, wrong at 50%: use the rate that is passed in"
 
 
-@exercise("corrupt")
-def _corrupt(corrupt: Callable) -> None:
-    mask, ordinary = 4, list(range(5, 1000))  # 0–4 are special
-    hidden = [position % 2 == 1 for position in range(20_000)]
-    input_ids = [7] * len(hidden)
-    mix = (0.6, 0.3, 0.1)
-    seen = list(corrupt(input_ids, hidden, mix, mask, ordinary, random.Random(0)))
-    assert input_ids == [7] * len(hidden), "input_ids was changed; work on a copy, list(input_ids)"
-    assert len(seen) == len(hidden), "return one token for each token of input_ids"
-    assert all(token == 7 for token, chosen in zip(seen, hidden, strict=True) if not chosen), (
-        "a token that was not chosen was changed; look at hidden[position] first"
+@exercise("findings")
+def _findings(findings: Callable) -> None:
+    found = findings()
+    assert isinstance(found, dict) and set(found) == set(suspects.BUGS), (
+        f"return a dictionary with the keys {', '.join(suspects.BUGS)}"
     )
-    chosen = [token for token, is_hidden in zip(seen, hidden, strict=True) if is_hidden]
-    assert all(token == mask or token >= 5 for token in chosen), (
-        "a token was replaced by a special token; draw from ordinary"
-    )
-    masked = chosen.count(mask) / len(chosen)
-    kept = chosen.count(7) / len(chosen)
-    replaced = 1 - masked - kept
-    assert max(masked, kept, replaced) < 0.99, (
-        "all hidden tokens of the row share one fate; draw once for each token"
-    )
-    assert abs(masked - mix[0]) < 0.02, (
-        f"{masked:.0%} show [MASK], not {mix[0]:.0%}; do you use mix, or a fixed 80/10/10?"
-    )
-    assert abs(replaced - (1 - mix[0]) * mix[1]) > 0.02, (
-        f"{replaced:.0%} replaced instead of {mix[1]:.0%}: a second random number was drawn. "
-        "Draw one number per token and compare it with 0.6 and with 0.6 + 0.3"
-    )
-    assert abs(replaced - mix[1]) < 0.02, f"{replaced:.0%} were replaced, not {mix[1]:.0%}"
-    again = list(corrupt(input_ids, hidden, mix, mask, ordinary, random.Random(0)))
-    assert again == seen, (
-        "the same seed gave a different result; use the generator that is passed in, not `random`"
-    )
+    for verdict in found.values():
+        assert verdict in suspects.VERDICTS, f"{verdict!r} is none of {', '.join(suspects.VERDICTS)}"
+    for name, bug in suspects.BUGS.items():
+        verdict = found[name]
+        assert bug != "right" or verdict == "right", (
+            f"{name} is not guilty of {verdict!r}; count again: {suspects.VERDICTS[verdict]}"
+        )
+        assert verdict == bug or verdict != "right", f"{name} has a bug; count: {suspects.VERDICTS[bug]}"
+        assert bug != "missing labels" or verdict not in ("wrong mix", "varying budget"), (
+            f"with {name} that is the trace, not the cause: of the tokens with a label none is left as it "
+            "is. Which tokens have lost theirs?"
+        )
+        assert verdict == bug, (
+            f"{name} has a bug, but not {verdict!r}; count something else: {suspects.VERDICTS[bug]}"
+        )
 
 
 # ---------------------------------------------------------------- notebook 03

@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import checks
+from helpers import checks, suspects
 from helpers.settings import ROOT
 
 # ---------------------------------------------------------------- reference solutions
@@ -35,24 +34,12 @@ def length_shares(lengths):
     return {bucket: 100 * counts[bucket] / len(lengths) for bucket in ("1", "2", "3", "4", "5+")}
 
 
-def labels(input_ids, hidden):
-    return [token if chosen else -100 for token, chosen in zip(input_ids, hidden, strict=True)]
-
-
 def empty_rows(tokens, mask_rate):
     return (1 - mask_rate) ** tokens
 
 
-def corrupt(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-    seen = list(input_ids)
-    for position, chosen in enumerate(hidden):
-        if chosen:
-            fate = rng.random()
-            if fate < mix[0]:
-                seen[position] = mask_token_id
-            elif fate < mix[0] + mix[1]:
-                seen[position] = rng.choice(ordinary)
-    return seen
+def findings():
+    return dict(suspects.BUGS)
 
 
 def mean_span_length(p, longest):
@@ -158,9 +145,8 @@ def visible_neighbours(spans):
 SOLUTIONS = [
     mentions,
     length_shares,
-    labels,
     empty_rows,
-    corrupt,
+    findings,
     mean_span_length,
     half_hidden,
     cut_words,
@@ -231,51 +217,9 @@ def shares_without_zeros(lengths):
     return {bucket: share for bucket, share in length_shares(lengths).items() if share}
 
 
-def corrupt_with(choose):
-    """A wrong `corrupt` whose only difference is how a chosen token gets its fate."""
-
-    def wrong(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-        seen = list(input_ids)
-        for position, chosen in enumerate(hidden):
-            if chosen:
-                seen[position] = choose(seen[position], mix, mask_token_id, ordinary, rng)
-        return seen
-
-    return wrong
-
-
-def second_draw(token, mix, mask_token_id, ordinary, rng):
-    if rng.random() < mix[0]:
-        return mask_token_id
-    return rng.choice(ordinary) if rng.random() < mix[1] else token
-
-
-def eighty_ten_ten(token, mix, mask_token_id, ordinary, rng):
-    fate = rng.random()
-    return mask_token_id if fate < 0.8 else rng.choice(ordinary) if fate < 0.9 else token
-
-
-def special_replacement(token, mix, mask_token_id, ordinary, rng):
-    fate = rng.random()
-    return mask_token_id if fate < mix[0] else rng.randrange(5) if fate < mix[0] + mix[1] else token
-
-
-def global_generator(token, mix, mask_token_id, ordinary, rng):
-    fate = random.random()  # not rng
-    return mask_token_id if fate < mix[0] else random.choice(ordinary) if fate < mix[0] + mix[1] else token
-
-
-def corrupt_everything(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-    return corrupt(input_ids, [True] * len(hidden), mix, mask_token_id, ordinary, rng)
-
-
-def corrupt_in_place(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-    input_ids[:] = corrupt(input_ids, hidden, mix, mask_token_id, ordinary, rng)
-    return input_ids
-
-
-def corrupt_rowwise(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-    return [mask_token_id if chosen else token for token, chosen in zip(input_ids, hidden, strict=True)]
+def findings_but(**wrong):
+    """Findings that are right but for these."""
+    return lambda: suspects.BUGS | wrong
 
 
 def clipped_mean(p, longest):
@@ -462,26 +406,18 @@ MISTAKES = [
     ("length_shares", shares_five_alone, "five words and more"),
     ("length_shares", shares_without_zeros, "key must still be there"),
     ("length_shares", lambda lengths: dict(Counter(lengths)), "keys are strings"),
-    ("labels", lambda input_ids, hidden: list(input_ids), "every token has a label"),
-    ("labels", lambda input_ids, hidden: labels(input_ids, [not h for h in hidden]), "wrong way round"),
-    ("labels", lambda input_ids, hidden: [t * h for t, h in zip(input_ids, hidden, strict=True)], r"\[PAD\]"),
-    ("labels", lambda input_ids, hidden: [1 if h else -100 for h in hidden], "not a 1"),
-    (
-        "labels",
-        lambda input_ids, hidden: [t for t, h in zip(input_ids, hidden, strict=True) if h],
-        "per token",
-    ),
     ("empty_rows", lambda tokens, rate: 1 - (1 - rate) ** tokens, "at least one"),
     ("empty_rows", lambda tokens, rate: rate**tokens, "all tokens are hidden"),
     ("empty_rows", lambda tokens, rate: 1 - rate * tokens, "multiply"),
     ("empty_rows", lambda tokens, rate: 0.85**tokens, "passed in"),
-    ("corrupt", corrupt_with(second_draw), "second random number"),
-    ("corrupt", corrupt_with(eighty_ten_ten), "80/10/10"),
-    ("corrupt", corrupt_with(special_replacement), "special token"),
-    ("corrupt", corrupt_with(global_generator), "same seed"),
-    ("corrupt", corrupt_everything, "not chosen"),
-    ("corrupt", corrupt_in_place, "copy"),
-    ("corrupt", corrupt_rowwise, "once for each token"),
+    ("findings", findings_but(C="wrong mix"), "C is not guilty of 'wrong mix'; count again: of the tokens"),
+    ("findings", findings_but(B="right"), "B has a bug; count: in how many rows"),
+    ("findings", findings_but(E="right"), "the first and the last token of text"),
+    ("findings", findings_but(D="wrong mix"), "the trace, not the cause"),
+    ("findings", findings_but(D="varying budget"), "the trace, not the cause"),
+    ("findings", findings_but(A="safe place"), "not 'safe place'; count something else: of the tokens"),
+    ("findings", findings_but(A="bad luck"), "'bad luck' is none of"),
+    ("findings", lambda: {"A": "right"}, "the keys A, B"),
     ("mean_span_length", lambda p, longest: 1 / p, "cut off"),
     ("mean_span_length", clipped_mean, "clipped"),
     (
@@ -665,18 +601,18 @@ def test_an_unsolved_exercise_does_not_stop_the_notebook(name, capsys):
 
 
 def test_reports_an_error_of_the_learners_function(capsys):
-    assert checks.check("labels", lambda input_ids, hidden: input_ids["x"]) is False
+    assert checks.check("mean_span_length", lambda p, longest: p["x"]) is False
     assert "stopped with TypeError" in capsys.readouterr().out
 
 
 def test_unknown_exercise_is_an_error():
-    with pytest.raises(KeyError, match="no exercise is called 'labelz'"):
-        checks.check("labelz", labels)
+    with pytest.raises(KeyError, match="no exercise is called 'findingz'"):
+        checks.check("findingz", findings)
 
 
 @pytest.mark.parametrize(("flags", "variables"), [(["-O"], {}), ([], {"PYTHONOPTIMIZE": "1"})])
 def test_without_assert_statements_no_answer_passes(flags, variables):
-    wrong = "from helpers import checks; checks.check('labels', lambda input_ids, hidden: input_ids)"
+    wrong = "from helpers import checks; checks.check('empty_rows', lambda tokens, rate: 0)"
     process = subprocess.run(
         [sys.executable, *flags, "-c", wrong],
         cwd=ROOT,
