@@ -200,26 +200,6 @@ def _findings(findings: Callable) -> None:
 # ---------------------------------------------------------------- notebook 03
 
 
-@exercise("mean_span_length")
-def _mean_span_length(mean_span_length: Callable) -> None:
-    result = mean_span_length(0.2, 10)
-    assert not isclose(result, 5, abs_tol=0.02), "1/p is the mean of all lengths; here they are cut off at 10"
-    assert not isclose(result, 4.463, abs_tol=0.005), (
-        "the lengths above 10 were piled up at 10 (clipped); leave them out and divide by what is left"
-    )
-    assert not isclose(result, 3.389, abs_tol=0.005), "the weights do not add up to 1; divide by their sum"
-    assert not isclose(result, 2.797, abs_tol=0.005), "lengths start at 1, not at 0"
-    assert not isclose(result, 5.5, abs_tol=0.005), (
-        "all lengths have the same weight; give length l the weight p(1-p)^(l-1)"
-    )
-    assert isclose(result, 3.79710, abs_tol=1e-4), (
-        f"expected 3.797 for p = 0.2 and at most 10 words, got {result:.3f}"
-    )
-    assert isclose(mean_span_length(0.5, 4), 1.7333, abs_tol=1e-3), (
-        "right for p = 0.2 and 10, wrong for 0.5 and 4"
-    )
-
-
 @exercise("half_hidden")
 def _half_hidden(half_hidden: Callable) -> None:
     result = half_hidden(60, 9, 3)  # all hidden: 0.0025, none: 0.6086
@@ -243,22 +223,37 @@ def _half_hidden(half_hidden: Callable) -> None:
     )
 
 
-@exercise("cut_words")
-def _cut_words(cut_words: Callable) -> None:
-    #         [CLS] a  a  a  b  c  c  c  d  e  f [SEP]
-    word_ids = [-1, 0, 0, 0, 1, 2, 2, 2, 3, 4, 5, -1]
-    hidden = [False] + [True] * 6 + [False] * 5
-    result = cut_words(word_ids, hidden)
-    assert result != 3, "this counts the words with a hidden token; words that are wholly hidden are not cut"
-    assert result not in (4, 5), (
-        "this counts the words with a visible token, even those that masking never touched"
+@exercise("anchor_priority")
+def _anchor_priority(anchor_priority: Callable) -> None:
+    import torch
+
+    #                          [CLS] a  a  a  b [SEP] c  c [SEP]
+    word_ids = torch.tensor([[-1, 0, 0, 0, 1, -1, 2, 2, -1], [-1, 0, 1, 1, 2, 3, 3, 4, -1]])
+    drawn = torch.tensor([[1, 50, 20, 92, 70, 2, 40, 30, 3], [4, 80, 60, 10, 15, 25, 5, 35, 6]]).float()
+    given = word_ids.clone(), drawn.clone()
+    result = anchor_priority(*given)
+    assert isinstance(result, torch.Tensor) and result.shape == drawn.shape, (
+        "return a tensor of the shape of token_priority: a number for each token, special ones too"
     )
-    assert result != 6, "this counts hidden tokens; count words"
-    assert result != 2, "this counts the tokens of the cut word, or the words that are wholly hidden"
-    assert result == 1, f"one word is cut (number 2: two of its three tokens are hidden), got {result}"
-    assert cut_words(word_ids, [False] * 12) == 0, "nothing is hidden, so nothing is cut"
-    last_hidden = [position in (3, 7) for position in range(12)]
-    assert cut_words(word_ids, last_hidden) == 2, "a word is also cut if its first token is the visible one"
+    assert torch.equal(given[0], word_ids) and torch.equal(given[1], drawn), (
+        "an argument was changed; `masked_fill_` and other names that end in _ work in place"
+    )
+    assert bool(result[word_ids < 0].isposinf().all()), "special tokens have the priority infinity"
+    assert not torch.equal(result[word_ids >= 0], drawn[word_ids >= 0]), (
+        "these are the tokens' own priorities; the tokens of a word share the lowest of them"
+    )
+    first_word, second_word = result[0, 1].item(), result[0, 4].item()
+    wrong = {
+        1: "the first word got the priority of a special token: give those infinity before you collect",
+        54: "this is the mean of a word's tokens, not the lowest",
+        92: "this is the highest of a word's tokens, not the lowest",
+        50: "this is the first token's priority, not the lowest of the word",
+    }
+    assert first_word not in wrong, wrong[int(first_word)]
+    assert second_word != 10, "words of different rows were mixed: a word's number counts within its row"
+    last = float("inf")
+    expected = [[last, 20, 20, 20, 70, last, 30, 30, last], [last, 80, 10, 10, 15, 5, 5, 35, last]]
+    assert result.tolist() == expected, f"expected {expected}, got {result.tolist()}"
 
 
 # ---------------------------------------------------------------- notebook 04

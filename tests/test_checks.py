@@ -11,6 +11,7 @@ from math import comb, exp, inf, log
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from helpers import checks, suspects
@@ -42,11 +43,6 @@ def findings():
     return dict(suspects.BUGS)
 
 
-def mean_span_length(p, longest):
-    weights = [p * (1 - p) ** (length - 1) for length in range(1, longest + 1)]
-    return sum(length * weight for length, weight in enumerate(weights, start=1)) / sum(weights)
-
-
 def half_hidden(n, hidden, k):
     return 1 - comb(n - k, hidden) / comb(n, hidden) - all_hidden(n, hidden, k)
 
@@ -55,12 +51,11 @@ def all_hidden(n, hidden, k):
     return comb(n - k, hidden - k) / comb(n, hidden) if k <= hidden else 0
 
 
-def cut_words(word_ids, hidden):
-    fates = {}
-    for word, chosen in zip(word_ids, hidden, strict=True):
-        if word >= 0:
-            fates.setdefault(word, set()).add(chosen)
-    return sum(len(fate) == 2 for fate in fates.values())
+def anchor_priority(word_ids, token_priority):
+    words = word_ids.clamp(min=0)
+    priority = token_priority.masked_fill(word_ids < 0, torch.inf)
+    lowest = torch.full_like(priority, torch.inf).scatter_reduce(1, words, priority, "amin")
+    return lowest.gather(1, words).masked_fill(word_ids < 0, torch.inf)
 
 
 def encoder_parameters(width, layers):
@@ -147,9 +142,8 @@ SOLUTIONS = [
     length_shares,
     empty_rows,
     findings,
-    mean_span_length,
     half_hidden,
-    cut_words,
+    anchor_priority,
     encoder_parameters,
     rate_factor,
     tags_of_words,
@@ -222,9 +216,34 @@ def findings_but(**wrong):
     return lambda: suspects.BUGS | wrong
 
 
-def clipped_mean(p, longest):
-    lengths = range(1, longest)
-    return sum(k * p * (1 - p) ** (k - 1) for k in lengths) + longest * (1 - p) ** (longest - 1)
+def collected(how):
+    """A wrong `anchor_priority` that collects something else than the lowest."""
+
+    def wrong(word_ids, token_priority):
+        words, text = word_ids.clamp(min=0) + (word_ids >= 0), word_ids >= 0
+        collected = torch.zeros_like(token_priority).scatter_reduce(
+            1, words, token_priority, how, include_self=False
+        )
+        return collected.gather(1, words).masked_fill(~text, torch.inf)
+
+    return wrong
+
+
+def specials_collected(word_ids, token_priority):
+    words = word_ids.clamp(min=0)
+    lowest = torch.full_like(token_priority, torch.inf).scatter_reduce(1, words, token_priority, "amin")
+    return lowest.gather(1, words).masked_fill(word_ids < 0, torch.inf)
+
+
+def rows_mixed(word_ids, token_priority):
+    words = word_ids.clamp(min=0).flatten()
+    priority = token_priority.masked_fill(word_ids < 0, torch.inf).flatten()
+    lowest = torch.full_like(priority, torch.inf).scatter_reduce(0, words, priority, "amin")
+    return lowest[words].view_as(token_priority).masked_fill(word_ids < 0, torch.inf)
+
+
+def changed_in_place(word_ids, token_priority):
+    return token_priority.copy_(anchor_priority(word_ids, token_priority))
 
 
 def paired_mistake(quantile=0.975, lost=1, ddof=1, power=0.5):
@@ -418,15 +437,6 @@ MISTAKES = [
     ("findings", findings_but(A="safe place"), "not 'safe place'; count something else: of the tokens"),
     ("findings", findings_but(A="bad luck"), "'bad luck' is none of"),
     ("findings", lambda: {"A": "right"}, "the keys A, B"),
-    ("mean_span_length", lambda p, longest: 1 / p, "cut off"),
-    ("mean_span_length", clipped_mean, "clipped"),
-    (
-        "mean_span_length",
-        lambda p, longest: mean_span_length(p, longest) * (1 - 0.8**10),
-        "divide by their sum",
-    ),
-    ("mean_span_length", lambda p, longest: mean_span_length(p, longest) - 1, "start at 1"),
-    ("mean_span_length", lambda p, longest: (1 + longest) / 2, "weigh"),
     ("half_hidden", lambda n, hidden, k: 1 - comb(n - k, hidden) / comb(n, hidden), "at least one"),
     ("half_hidden", lambda n, hidden, k: 1 - all_hidden(n, hidden, k), "nothing is hidden"),
     (
@@ -436,25 +446,18 @@ MISTAKES = [
     ),
     ("half_hidden", lambda n, hidden, k: 1 - half_hidden(n, hidden, k), "opposite"),
     ("half_hidden", lambda n, hidden, k: k * comb(n - k, hidden - 1) / comb(n, hidden), "exactly one"),
+    ("anchor_priority", collected("mean"), "this is the mean"),
+    ("anchor_priority", collected("amax"), "this is the highest"),
+    ("anchor_priority", lambda words, priority: priority.masked_fill(words < 0, torch.inf), "own priorities"),
+    ("anchor_priority", specials_collected, "the priority of a special token"),
+    ("anchor_priority", rows_mixed, "words of different rows"),
+    ("anchor_priority", lambda words, priority: anchor_priority(words, priority)[words >= 0], "of the shape"),
     (
-        "cut_words",
-        lambda word_ids, hidden: len({w for w, h in zip(word_ids, hidden, strict=True) if h}),
-        "wholly hidden are not cut",
+        "anchor_priority",
+        lambda words, priority: anchor_priority(words, priority).nan_to_num(posinf=9),
+        "infinity",
     ),
-    ("cut_words", lambda word_ids, hidden: sum(hidden), "count words"),
-    (
-        "cut_words",
-        lambda word_ids, hidden: sum(
-            not h and a == b and g
-            for a, b, g, h in zip(word_ids, word_ids[1:], hidden, hidden[1:], strict=False)
-        ),
-        "first token",
-    ),
-    (
-        "cut_words",
-        lambda word_ids, hidden: len({w for w, h in zip(word_ids, hidden, strict=True) if not h}),
-        "touched",
-    ),
+    ("anchor_priority", changed_in_place, "an argument was changed"),
     ("encoder_parameters", lambda w, n: n * 12 * w * w, "biases and the LayerNorms"),
     ("encoder_parameters", lambda w, n: n * (12 * w * w + 9 * w), "LayerNorms are missing"),
     ("encoder_parameters", lambda w, n: n * (12 * w * w + 4 * w), "biases are missing"),
@@ -601,7 +604,7 @@ def test_an_unsolved_exercise_does_not_stop_the_notebook(name, capsys):
 
 
 def test_reports_an_error_of_the_learners_function(capsys):
-    assert checks.check("mean_span_length", lambda p, longest: p["x"]) is False
+    assert checks.check("empty_rows", lambda tokens, rate: tokens["x"]) is False
     assert "stopped with TypeError" in capsys.readouterr().out
 
 
