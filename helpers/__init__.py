@@ -27,7 +27,8 @@ What is shown
     maps                   figures across conditions: the ladder, the decomposition, the maps
                            < figures scoring settings
     display                sentences and tokens as pictures and as text  < scoring
-    checks                 self-checks of the exercises
+    suspects               masking functions with silent bugs, for an exercise
+    checks                 self-checks of the exercises  < suspects
     collator               masking for other people's training loops  < masking
 The experiment
     blocks                 the reference, block by block: arms, conditions, seeds  < settings

@@ -13,6 +13,8 @@ from math import isclose
 
 from scipy import stats
 
+from helpers import suspects
+
 UNLIKELY = 1e-9
 CHECKS: dict[str, Callable[[Callable], None]] = {}
 
@@ -140,24 +142,6 @@ def _mentions(mentions: Callable) -> None:
 # ---------------------------------------------------------------- notebook 02
 
 
-@exercise("labels")
-def _labels(labels: Callable) -> None:
-    input_ids, hidden = [2, 17, 9, 30, 3], [False, True, False, True, False]
-    original = list(input_ids)
-    result = list(labels(input_ids, hidden))
-    assert input_ids == original, "input_ids was changed; make a new list"
-    assert len(result) == len(input_ids), "one label per token, hidden or not"
-    assert result != input_ids, (
-        "every token has a label, so the model is also scored where it sees the answer"
-    )
-    assert result != [2, -100, 9, -100, 3], (
-        "the wrong way round: the hidden tokens keep their ids, the others get -100"
-    )
-    assert result != [0, 17, 0, 30, 0], "0 is the id of [PAD]; the label that the loss ignores is -100"
-    assert result != [-100, 1, -100, 1, -100], "the label is the id of the hidden token, not a 1"
-    assert result == [-100, 17, -100, 30, -100], f"expected [-100, 17, -100, 30, -100], got {result}"
-
-
 @exercise("empty_rows")
 def _empty_rows(empty_rows: Callable) -> None:
     rate, result = 0.15, empty_rows(10, 0.15)
@@ -171,63 +155,30 @@ def _empty_rows(empty_rows: Callable) -> None:
     assert isclose(empty_rows(3, 0.5), 0.125), "right at 15%, wrong at 50%: use the rate that is passed in"
 
 
-@exercise("corrupt")
-def _corrupt(corrupt: Callable) -> None:
-    mask, ordinary = 4, list(range(5, 1000))  # 0–4 are special
-    hidden = [position % 2 == 1 for position in range(20_000)]
-    input_ids = [7] * len(hidden)
-    mix = (0.6, 0.3, 0.1)
-    seen = list(corrupt(input_ids, hidden, mix, mask, ordinary, random.Random(0)))
-    assert input_ids == [7] * len(hidden), "input_ids was changed; work on a copy, list(input_ids)"
-    assert len(seen) == len(hidden), "return one token for each token of input_ids"
-    assert all(token == 7 for token, chosen in zip(seen, hidden, strict=True) if not chosen), (
-        "a token that was not chosen was changed; look at hidden[position] first"
+@exercise("findings")
+def _findings(findings: Callable) -> None:
+    found = findings()
+    assert isinstance(found, dict) and set(found) == set(suspects.BUGS), (
+        f"return a dictionary with the keys {', '.join(suspects.BUGS)}"
     )
-    chosen = [token for token, is_hidden in zip(seen, hidden, strict=True) if is_hidden]
-    assert all(token == mask or token >= 5 for token in chosen), (
-        "a token was replaced by a special token; draw from ordinary"
-    )
-    masked = chosen.count(mask) / len(chosen)
-    kept = chosen.count(7) / len(chosen)
-    replaced = 1 - masked - kept
-    assert max(masked, kept, replaced) < 0.99, (
-        "all hidden tokens of the row share one fate; draw once for each token"
-    )
-    assert abs(masked - mix[0]) < 0.02, (
-        f"{masked:.0%} show [MASK], not {mix[0]:.0%}; do you use mix, or a fixed 80/10/10?"
-    )
-    assert abs(replaced - (1 - mix[0]) * mix[1]) > 0.02, (
-        f"{replaced:.0%} replaced instead of {mix[1]:.0%}: a second random number was drawn. "
-        "Draw one number per token and compare it with 0.6 and with 0.6 + 0.3"
-    )
-    assert abs(replaced - mix[1]) < 0.02, f"{replaced:.0%} were replaced, not {mix[1]:.0%}"
-    again = list(corrupt(input_ids, hidden, mix, mask, ordinary, random.Random(0)))
-    assert again == seen, (
-        "the same seed gave a different result; use the generator that is passed in, not `random`"
-    )
+    for verdict in found.values():
+        assert verdict in suspects.VERDICTS, f"{verdict!r} is none of {', '.join(suspects.VERDICTS)}"
+    for name, bug in suspects.BUGS.items():
+        verdict = found[name]
+        assert bug != "right" or verdict == "right", (
+            f"{name} is not guilty of {verdict!r}; count again: {suspects.VERDICTS[verdict]}"
+        )
+        assert verdict == bug or verdict != "right", f"{name} has a bug; count: {suspects.VERDICTS[bug]}"
+        assert bug != "missing labels" or verdict not in ("wrong mix", "varying budget"), (
+            f"with {name} that is the trace, not the cause: of the tokens with a label none is left as it "
+            "is. Which tokens have lost theirs?"
+        )
+        assert verdict == bug, (
+            f"{name} has a bug, but not {verdict!r}; count something else: {suspects.VERDICTS[bug]}"
+        )
 
 
 # ---------------------------------------------------------------- notebook 03
-
-
-@exercise("mean_span_length")
-def _mean_span_length(mean_span_length: Callable) -> None:
-    result = mean_span_length(0.2, 10)
-    assert not isclose(result, 5, abs_tol=0.02), "1/p is the mean of all lengths; here they are cut off at 10"
-    assert not isclose(result, 4.463, abs_tol=0.005), (
-        "the lengths above 10 were piled up at 10 (clipped); leave them out and divide by what is left"
-    )
-    assert not isclose(result, 3.389, abs_tol=0.005), "the weights do not add up to 1; divide by their sum"
-    assert not isclose(result, 2.797, abs_tol=0.005), "lengths start at 1, not at 0"
-    assert not isclose(result, 5.5, abs_tol=0.005), (
-        "all lengths have the same weight; give length l the weight p(1-p)^(l-1)"
-    )
-    assert isclose(result, 3.79710, abs_tol=1e-4), (
-        f"expected 3.797 for p = 0.2 and at most 10 words, got {result:.3f}"
-    )
-    assert isclose(mean_span_length(0.5, 4), 1.7333, abs_tol=1e-3), (
-        "right for p = 0.2 and 10, wrong for 0.5 and 4"
-    )
 
 
 @exercise("half_hidden")
@@ -253,22 +204,37 @@ def _half_hidden(half_hidden: Callable) -> None:
     )
 
 
-@exercise("cut_words")
-def _cut_words(cut_words: Callable) -> None:
-    #         [CLS] a  a  a  b  c  c  c  d  e  f [SEP]
-    word_ids = [-1, 0, 0, 0, 1, 2, 2, 2, 3, 4, 5, -1]
-    hidden = [False] + [True] * 6 + [False] * 5
-    result = cut_words(word_ids, hidden)
-    assert result != 3, "this counts the words with a hidden token; words that are wholly hidden are not cut"
-    assert result not in (4, 5), (
-        "this counts the words with a visible token, even those that masking never touched"
+@exercise("anchor_priority")
+def _anchor_priority(anchor_priority: Callable) -> None:
+    import torch
+
+    #                          [CLS] a  a  a  b [SEP] c  c [SEP]
+    word_ids = torch.tensor([[-1, 0, 0, 0, 1, -1, 2, 2, -1], [-1, 0, 1, 1, 2, 3, 3, 4, -1]])
+    drawn = torch.tensor([[1, 50, 20, 92, 70, 2, 40, 30, 3], [4, 80, 60, 10, 15, 25, 5, 35, 6]]).float()
+    given = word_ids.clone(), drawn.clone()
+    result = anchor_priority(*given)
+    assert isinstance(result, torch.Tensor) and result.shape == drawn.shape, (
+        "return a tensor of the shape of token_priority: a number for each token, special ones too"
     )
-    assert result != 6, "this counts hidden tokens; count words"
-    assert result != 2, "this counts the tokens of the cut word, or the words that are wholly hidden"
-    assert result == 1, f"one word is cut (number 2: two of its three tokens are hidden), got {result}"
-    assert cut_words(word_ids, [False] * 12) == 0, "nothing is hidden, so nothing is cut"
-    last_hidden = [position in (3, 7) for position in range(12)]
-    assert cut_words(word_ids, last_hidden) == 2, "a word is also cut if its first token is the visible one"
+    assert torch.equal(given[0], word_ids) and torch.equal(given[1], drawn), (
+        "an argument was changed; `masked_fill_` and other names that end in _ work in place"
+    )
+    assert bool(result[word_ids < 0].isposinf().all()), "special tokens have the priority infinity"
+    assert not torch.equal(result[word_ids >= 0], drawn[word_ids >= 0]), (
+        "these are the tokens' own priorities; the tokens of a word share the lowest of them"
+    )
+    first_word, second_word = result[0, 1].item(), result[0, 4].item()
+    wrong = {
+        1: "the first word got the priority of a special token: give those infinity before you collect",
+        54: "this is the mean of a word's tokens, not the lowest",
+        92: "this is the highest of a word's tokens, not the lowest",
+        50: "this is the first token's priority, not the lowest of the word",
+    }
+    assert first_word not in wrong, wrong[int(first_word)]
+    assert second_word != 10, "words of different rows were mixed: a word's number counts within its row"
+    last = float("inf")
+    expected = [[last, 20, 20, 20, 70, last, 30, 30, last], [last, 80, 10, 10, 15, 5, 5, 35, last]]
+    assert result.tolist() == expected, f"expected {expected}, got {result.tolist()}"
 
 
 # ---------------------------------------------------------------- notebook 04

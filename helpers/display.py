@@ -34,30 +34,39 @@ STATES: dict[str, dict] = {
     "masked": dict(fill="#0072B2", edge="#0072B2", width=1.0, line="-", text="white", weight="bold"),
     "replaced": dict(fill="#F5C363", edge="black", width=1.8, line="--", text="black", weight="bold"),
     "kept": dict(fill="white", edge="#009E73", width=2.6, line="-", text="black", weight="bold"),
+    "given away": dict(fill="#CFCFCF", edge="black", width=1.2, line=":", text="black", weight="normal"),
 }
 MEANINGS = {
     "untouched": "not chosen",
     "masked": "chosen: shows [MASK]",
     "replaced": "chosen: shows another token",
     "kept": "chosen: left as it is",
+    "given away": "not chosen, but has a label",
 }
 
 
-def token_states(tokens: Sequence[str], seen: Sequence[str], hidden: Sequence[bool]) -> list[str]:
+def token_states(
+    tokens: Sequence[str],
+    seen: Sequence[str],
+    hidden: Sequence[bool],
+    labelled: Sequence[bool] | None = None,
+) -> list[str]:
     """Tell what masking did to each token.
 
     Args:
         tokens: The original tokens.
         seen: The tokens that the model sees.
-        hidden: Whether the token was chosen, that is, whether it has a label.
+        hidden: Whether the token was chosen.
+        labelled: Whether the token has a label; None if the chosen ones have, and no others.
 
     Returns:
-        "untouched", "masked", "replaced" or "kept" (chosen, but left as it is) for each token.
+        "untouched", "masked", "replaced", "kept" (chosen, but left as it is) or "given away" (not chosen, and
+        labelled all the same: the model is asked for what it sees) for each token.
     """
-    states = []
-    for token, shown, chosen in zip(tokens, seen, hidden, strict=True):
+    states, answers = [], hidden if labelled is None else labelled
+    for token, shown, chosen, asked in zip(tokens, seen, hidden, answers, strict=True):
         if not chosen:
-            states.append("untouched")
+            states.append("given away" if asked else "untouched")
         elif shown == "[MASK]":
             states.append("masked")
         else:
@@ -71,6 +80,7 @@ def show_masked(
     hidden: Sequence[bool],
     mentions: Iterable[Mention] = (),
     title: str = "",
+    labelled: Sequence[bool] | None = None,
 ) -> Figure:
     """Draw one row of tokens as flowing text, each in a box that shows what masking did to it.
 
@@ -82,11 +92,12 @@ def show_masked(
         hidden: Whether the token was chosen.
         mentions: (type, first token, one past the last token), underlined with the type below.
         title: One line above the text.
+        labelled: Whether the token has a label; None if the chosen ones have, and no others.
 
     Returns:
         The figure, closed in pyplot, so a notebook shows it once.
     """
-    states = token_states(tokens, seen, hidden)
+    states = token_states(tokens, seen, hidden, labelled)
     labels = [
         f"{token} → {shown}" if state == "replaced" else token
         for token, shown, state in zip(tokens, seen, states, strict=True)

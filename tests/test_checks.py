@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -11,9 +10,10 @@ from math import comb, exp, inf, log
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
-from helpers import checks
+from helpers import checks, suspects
 from helpers.settings import ROOT
 
 # ---------------------------------------------------------------- reference solutions
@@ -29,29 +29,12 @@ def mentions(words, tags):
     return [(kind, " ".join(parts)) for kind, parts in found]
 
 
-def labels(input_ids, hidden):
-    return [token if chosen else -100 for token, chosen in zip(input_ids, hidden, strict=True)]
-
-
 def empty_rows(tokens, mask_rate):
     return (1 - mask_rate) ** tokens
 
 
-def corrupt(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-    seen = list(input_ids)
-    for position, chosen in enumerate(hidden):
-        if chosen:
-            fate = rng.random()
-            if fate < mix[0]:
-                seen[position] = mask_token_id
-            elif fate < mix[0] + mix[1]:
-                seen[position] = rng.choice(ordinary)
-    return seen
-
-
-def mean_span_length(p, longest):
-    weights = [p * (1 - p) ** (length - 1) for length in range(1, longest + 1)]
-    return sum(length * weight for length, weight in enumerate(weights, start=1)) / sum(weights)
+def findings():
+    return dict(suspects.BUGS)
 
 
 def half_hidden(n, hidden, k):
@@ -62,12 +45,11 @@ def all_hidden(n, hidden, k):
     return comb(n - k, hidden - k) / comb(n, hidden) if k <= hidden else 0
 
 
-def cut_words(word_ids, hidden):
-    fates = {}
-    for word, chosen in zip(word_ids, hidden, strict=True):
-        if word >= 0:
-            fates.setdefault(word, set()).add(chosen)
-    return sum(len(fate) == 2 for fate in fates.values())
+def anchor_priority(word_ids, token_priority):
+    words = word_ids.clamp(min=0)
+    priority = token_priority.masked_fill(word_ids < 0, torch.inf)
+    lowest = torch.full_like(priority, torch.inf).scatter_reduce(1, words, priority, "amin")
+    return lowest.gather(1, words).masked_fill(word_ids < 0, torch.inf)
 
 
 def encoder_parameters(width, layers):
@@ -151,12 +133,10 @@ def visible_neighbours(spans):
 
 SOLUTIONS = [
     mentions,
-    labels,
     empty_rows,
-    corrupt,
-    mean_span_length,
+    findings,
     half_hidden,
-    cut_words,
+    anchor_priority,
     encoder_parameters,
     rate_factor,
     tags_of_words,
@@ -215,56 +195,39 @@ def mentions_never_closed(words, tags):
     return [(kind, " ".join(parts)) for kind, parts in found]
 
 
-def corrupt_with(choose):
-    """A wrong `corrupt` whose only difference is how a chosen token gets its fate."""
+def findings_but(**wrong):
+    """Findings that are right but for these."""
+    return lambda: suspects.BUGS | wrong
 
-    def wrong(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-        seen = list(input_ids)
-        for position, chosen in enumerate(hidden):
-            if chosen:
-                seen[position] = choose(seen[position], mix, mask_token_id, ordinary, rng)
-        return seen
+
+def collected(how):
+    """A wrong `anchor_priority` that collects something else than the lowest."""
+
+    def wrong(word_ids, token_priority):
+        words, text = word_ids.clamp(min=0) + (word_ids >= 0), word_ids >= 0
+        collected = torch.zeros_like(token_priority).scatter_reduce(
+            1, words, token_priority, how, include_self=False
+        )
+        return collected.gather(1, words).masked_fill(~text, torch.inf)
 
     return wrong
 
 
-def second_draw(token, mix, mask_token_id, ordinary, rng):
-    if rng.random() < mix[0]:
-        return mask_token_id
-    return rng.choice(ordinary) if rng.random() < mix[1] else token
+def specials_collected(word_ids, token_priority):
+    words = word_ids.clamp(min=0)
+    lowest = torch.full_like(token_priority, torch.inf).scatter_reduce(1, words, token_priority, "amin")
+    return lowest.gather(1, words).masked_fill(word_ids < 0, torch.inf)
 
 
-def eighty_ten_ten(token, mix, mask_token_id, ordinary, rng):
-    fate = rng.random()
-    return mask_token_id if fate < 0.8 else rng.choice(ordinary) if fate < 0.9 else token
+def rows_mixed(word_ids, token_priority):
+    words = word_ids.clamp(min=0).flatten()
+    priority = token_priority.masked_fill(word_ids < 0, torch.inf).flatten()
+    lowest = torch.full_like(priority, torch.inf).scatter_reduce(0, words, priority, "amin")
+    return lowest[words].view_as(token_priority).masked_fill(word_ids < 0, torch.inf)
 
 
-def special_replacement(token, mix, mask_token_id, ordinary, rng):
-    fate = rng.random()
-    return mask_token_id if fate < mix[0] else rng.randrange(5) if fate < mix[0] + mix[1] else token
-
-
-def global_generator(token, mix, mask_token_id, ordinary, rng):
-    fate = random.random()  # not rng
-    return mask_token_id if fate < mix[0] else random.choice(ordinary) if fate < mix[0] + mix[1] else token
-
-
-def corrupt_everything(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-    return corrupt(input_ids, [True] * len(hidden), mix, mask_token_id, ordinary, rng)
-
-
-def corrupt_in_place(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-    input_ids[:] = corrupt(input_ids, hidden, mix, mask_token_id, ordinary, rng)
-    return input_ids
-
-
-def corrupt_rowwise(input_ids, hidden, mix, mask_token_id, ordinary, rng):
-    return [mask_token_id if chosen else token for token, chosen in zip(input_ids, hidden, strict=True)]
-
-
-def clipped_mean(p, longest):
-    lengths = range(1, longest)
-    return sum(k * p * (1 - p) ** (k - 1) for k in lengths) + longest * (1 - p) ** (longest - 1)
+def changed_in_place(word_ids, token_priority):
+    return token_priority.copy_(anchor_priority(word_ids, token_priority))
 
 
 def paired_mistake(quantile=0.975, lost=1, ddof=1, power=0.5):
@@ -438,35 +401,18 @@ MISTAKES = [
     ("mentions", mentions_one_word_each, "belongs to the mention before"),
     ("mentions", mentions_with_prefix, "without its B-"),
     ("mentions", mentions_never_closed, "does O close"),
-    ("labels", lambda input_ids, hidden: list(input_ids), "every token has a label"),
-    ("labels", lambda input_ids, hidden: labels(input_ids, [not h for h in hidden]), "wrong way round"),
-    ("labels", lambda input_ids, hidden: [t * h for t, h in zip(input_ids, hidden, strict=True)], r"\[PAD\]"),
-    ("labels", lambda input_ids, hidden: [1 if h else -100 for h in hidden], "not a 1"),
-    (
-        "labels",
-        lambda input_ids, hidden: [t for t, h in zip(input_ids, hidden, strict=True) if h],
-        "per token",
-    ),
     ("empty_rows", lambda tokens, rate: 1 - (1 - rate) ** tokens, "at least one"),
     ("empty_rows", lambda tokens, rate: rate**tokens, "all tokens are hidden"),
     ("empty_rows", lambda tokens, rate: 1 - rate * tokens, "multiply"),
     ("empty_rows", lambda tokens, rate: 0.85**tokens, "passed in"),
-    ("corrupt", corrupt_with(second_draw), "second random number"),
-    ("corrupt", corrupt_with(eighty_ten_ten), "80/10/10"),
-    ("corrupt", corrupt_with(special_replacement), "special token"),
-    ("corrupt", corrupt_with(global_generator), "same seed"),
-    ("corrupt", corrupt_everything, "not chosen"),
-    ("corrupt", corrupt_in_place, "copy"),
-    ("corrupt", corrupt_rowwise, "once for each token"),
-    ("mean_span_length", lambda p, longest: 1 / p, "cut off"),
-    ("mean_span_length", clipped_mean, "clipped"),
-    (
-        "mean_span_length",
-        lambda p, longest: mean_span_length(p, longest) * (1 - 0.8**10),
-        "divide by their sum",
-    ),
-    ("mean_span_length", lambda p, longest: mean_span_length(p, longest) - 1, "start at 1"),
-    ("mean_span_length", lambda p, longest: (1 + longest) / 2, "weigh"),
+    ("findings", findings_but(C="wrong mix"), "C is not guilty of 'wrong mix'; count again: of the tokens"),
+    ("findings", findings_but(B="right"), "B has a bug; count: in how many rows"),
+    ("findings", findings_but(E="right"), "the first and the last token of text"),
+    ("findings", findings_but(D="wrong mix"), "the trace, not the cause"),
+    ("findings", findings_but(D="varying budget"), "the trace, not the cause"),
+    ("findings", findings_but(A="safe place"), "not 'safe place'; count something else: of the tokens"),
+    ("findings", findings_but(A="bad luck"), "'bad luck' is none of"),
+    ("findings", lambda: {"A": "right"}, "the keys A, B"),
     ("half_hidden", lambda n, hidden, k: 1 - comb(n - k, hidden) / comb(n, hidden), "at least one"),
     ("half_hidden", lambda n, hidden, k: 1 - all_hidden(n, hidden, k), "nothing is hidden"),
     (
@@ -476,25 +422,18 @@ MISTAKES = [
     ),
     ("half_hidden", lambda n, hidden, k: 1 - half_hidden(n, hidden, k), "opposite"),
     ("half_hidden", lambda n, hidden, k: k * comb(n - k, hidden - 1) / comb(n, hidden), "exactly one"),
+    ("anchor_priority", collected("mean"), "this is the mean"),
+    ("anchor_priority", collected("amax"), "this is the highest"),
+    ("anchor_priority", lambda words, priority: priority.masked_fill(words < 0, torch.inf), "own priorities"),
+    ("anchor_priority", specials_collected, "the priority of a special token"),
+    ("anchor_priority", rows_mixed, "words of different rows"),
+    ("anchor_priority", lambda words, priority: anchor_priority(words, priority)[words >= 0], "of the shape"),
     (
-        "cut_words",
-        lambda word_ids, hidden: len({w for w, h in zip(word_ids, hidden, strict=True) if h}),
-        "wholly hidden are not cut",
+        "anchor_priority",
+        lambda words, priority: anchor_priority(words, priority).nan_to_num(posinf=9),
+        "infinity",
     ),
-    ("cut_words", lambda word_ids, hidden: sum(hidden), "count words"),
-    (
-        "cut_words",
-        lambda word_ids, hidden: sum(
-            not h and a == b and g
-            for a, b, g, h in zip(word_ids, word_ids[1:], hidden, hidden[1:], strict=False)
-        ),
-        "first token",
-    ),
-    (
-        "cut_words",
-        lambda word_ids, hidden: len({w for w, h in zip(word_ids, hidden, strict=True) if not h}),
-        "touched",
-    ),
+    ("anchor_priority", changed_in_place, "an argument was changed"),
     ("encoder_parameters", lambda w, n: n * 12 * w * w, "biases and the LayerNorms"),
     ("encoder_parameters", lambda w, n: n * (12 * w * w + 9 * w), "LayerNorms are missing"),
     ("encoder_parameters", lambda w, n: n * (12 * w * w + 4 * w), "biases are missing"),
@@ -641,18 +580,18 @@ def test_an_unsolved_exercise_does_not_stop_the_notebook(name, capsys):
 
 
 def test_reports_an_error_of_the_learners_function(capsys):
-    assert checks.check("labels", lambda input_ids, hidden: input_ids["x"]) is False
+    assert checks.check("empty_rows", lambda tokens, rate: tokens["x"]) is False
     assert "stopped with TypeError" in capsys.readouterr().out
 
 
 def test_unknown_exercise_is_an_error():
-    with pytest.raises(KeyError, match="no exercise is called 'labelz'"):
-        checks.check("labelz", labels)
+    with pytest.raises(KeyError, match="no exercise is called 'findingz'"):
+        checks.check("findingz", findings)
 
 
 @pytest.mark.parametrize(("flags", "variables"), [(["-O"], {}), ([], {"PYTHONOPTIMIZE": "1"})])
 def test_without_assert_statements_no_answer_passes(flags, variables):
-    wrong = "from helpers import checks; checks.check('labels', lambda input_ids, hidden: input_ids)"
+    wrong = "from helpers import checks; checks.check('empty_rows', lambda tokens, rate: 0)"
     process = subprocess.run(
         [sys.executable, *flags, "-c", wrong],
         cwd=ROOT,

@@ -41,6 +41,21 @@ def test_states():
     assert states == ["untouched", "masked", "replaced", "kept", "untouched"]
 
 
+def test_a_label_beside_what_the_model_sees_is_a_state_of_its_own():
+    states = display.token_states(["a", "b", "c"], ["a", "[MASK]", "c"], [False, True, False], [True] * 3)
+    assert states == ["given away", "masked", "given away"]
+    only_chosen = display.token_states(["a", "b"], ["a", "[MASK]"], [False, True], [False, True])
+    assert only_chosen == ["untouched", "masked"]
+
+
+def test_the_legend_of_a_row_that_is_labelled_everywhere_says_so():
+    figure = display.show_masked(
+        ["one", "two"], ["one", "[MASK]"], [False, True], labelled=[True, True], title="labels"
+    )
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert display.MEANINGS["given away"] in texts and display.MEANINGS["untouched"] not in texts
+
+
 def test_states_want_three_lists_of_one_length():
     with pytest.raises(ValueError):
         display.token_states(["a", "b"], ["a"], [False])
