@@ -265,7 +265,7 @@ def test_sigterm_is_an_interrupt(environment, capsys):
 def test_a_report_on_results_of_another_corpus_is_refused(environment, tmp_path, capsys):
     experiment.reference().assign(corpus="2003").to_csv(tmp_path / "results.csv", index=False)
     assert cli.main(["report", "--out", str(tmp_path)]) == 2
-    assert "holds results of 2003, not of world: name the folder by --corpus" in capsys.readouterr().err
+    assert "holds results of 2003, not of world: name that corpus by --corpus" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
