@@ -226,7 +226,7 @@ def test_where_several_mentions_meet_nervaluate_lets_one_go():
 
 
 def test_counting_takes_less_time_than_seqeval():
-    """The two in one run, as a ratio: seconds alone would judge the machine. Measured: a third to a seventh."""
+    """The two in one run: seconds alone would judge the machine. Measured: a third to a seventh."""
     rng = random.Random(0)
     gold = [draw_tags(rng, 20) for _ in range(5_000)]
     predicted = [disturb(rng, tags) for tags in gold]
