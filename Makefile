@@ -1,7 +1,7 @@
 # make run        the whole series: notebooks 00-08, the table, the figure and the report
 # make lab        JupyterLab, opened on notebook 00
 # make check      linter, types and the fast unit tests, in about a minute
-# make test       linter, types, unit tests, every notebook at smoke scale; 03 and 06 as on Colab, 03 in a browser
+# make test       linter, types, unit tests, every notebook at smoke scale; 03 as on Colab and in a browser
 # make test-all   the same with the slow tests, and every notebook as on Colab and in a browser
 # make test-browser   every notebook in JupyterLab and every page, in a real browser; fetches one if needed
 # make mutants    plants errors in the masking code, one at a time: do its tests notice each of them?

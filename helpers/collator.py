@@ -11,7 +11,6 @@ It replaces `transformers.DataCollatorForLanguageModeling`, which cannot hide sp
     trainer.train()
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -221,7 +220,7 @@ def _refuse_words_with_blanks(text: str, encoding: "Encoding") -> None:
     """Raise ValueError if a word has a blank inside: then the tokenizer's word ids do not split the text."""
     for word in {*encoding.word_ids} - {None}:
         start, end = encoding.word_to_chars(word)
-        if re.search(r"\s", joined := text[start:end].strip()):
+        if " " in (joined := text[start:end].strip()):
             raise ValueError(
                 f"the tokenizer takes {joined!r} for one word: its pre-tokenizer does not split at blanks. "
                 "Give lists of words with is_split_into_words=True, or use another tokenizer"

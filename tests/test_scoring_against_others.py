@@ -225,22 +225,22 @@ def test_where_several_mentions_meet_nervaluate_lets_one_go():
 # --- speed ---
 
 
-def test_counting_takes_less_time_than_seqeval():
-    """The two in one run: seconds alone would judge the machine. Measured: a third to a seventh."""
+def test_counting_takes_half_of_seqevals_time_at_most():
+    """Both in turn, in one run: seconds alone would judge the machine. Measured: a third to a seventh."""
     rng = random.Random(0)
     gold = [draw_tags(rng, 20) for _ in range(5_000)]
     predicted = [disturb(rng, tags) for tags in gold]
     pieces = [[rng.randint(1, 4) for _ in tags] for tags in gold]
 
     def seconds(work):
-        taken = []
-        for _ in range(3):
-            start = time.process_time()  # of this process alone: others do not count
-            work()
-            taken.append(time.process_time() - start)
-        return min(taken)
+        start = time.process_time()  # of this process alone: others do not count
+        work()
+        return time.process_time() - start
 
-    ours = seconds(lambda: scoring.count(gold, predicted, pieces=pieces))
-    theirs = seconds(lambda: f1_score(gold, predicted))
+    def count():
+        scoring.count(gold, predicted, pieces=pieces)
+
+    rounds = [(seconds(count), seconds(lambda: f1_score(gold, predicted))) for _ in range(5)]
+    ours, theirs = map(min, zip(*rounds, strict=True))
     print(f"{ours:.2f} s for 100,000 gold tags and as many predicted ones, {theirs:.2f} s in seqeval")
-    assert ours < theirs
+    assert ours < theirs / 2

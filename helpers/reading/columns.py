@@ -257,14 +257,14 @@ class _Group:
         problems = {number: self._no_words(number, alone=len(left) == 1) for number in left}
         usable = [number for number in left if not problems[number]]
         # Parts of speech are capitals in most sets (NNP, NOUN, ADJA); words are so only where all are.
-        capitals = [number for number in usable if _all_capitals(self.counts[number])]
-        if len(capitals) < len(usable):
-            problems |= dict.fromkeys(capitals, "capitals alone, as parts of speech")
-            usable = [number for number in usable if number not in capitals]
-        keys = [number for number in usable if all(map(HAS_DIGIT.search, self.counts[number]))]
-        if len(keys) < len(usable):
-            problems |= dict.fromkeys(keys, "digits in every field, as identifiers have them")
-            usable = [number for number in usable if number not in keys]
+        for looks_so, why in (
+            (_all_capitals, "capitals alone, as parts of speech"),
+            (_all_with_digits, "digits in every field, as identifiers have them"),
+        ):
+            others = [number for number in usable if looks_so(self.counts[number])]
+            if len(others) < len(usable):
+                problems |= dict.fromkeys(others, why)
+                usable = [number for number in usable if number not in others]
         passed = left[: left.index(usable[0])] if usable else left
         reasons += [f"{self._name(number)}: {problems[number]}" for number in passed]
         if not usable:
@@ -353,6 +353,10 @@ def _split_sentences(table: Table, numbers: list[int]) -> None:
 
 def _all_capitals(counts: Counter[str]) -> bool:
     return len(counts) <= 100 and "".join(counts).isupper()
+
+
+def _all_with_digits(counts: Counter[str]) -> bool:
+    return all(map(HAS_DIGIT.search, counts))
 
 
 def _drop_ranges(table: Table) -> None:
