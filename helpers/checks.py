@@ -336,22 +336,28 @@ def _repair(repair: Callable) -> None:
 # ---------------------------------------------------------------- notebook 06
 
 
-@exercise("f1_of_replicate")
-def _f1_of_replicate(f1_of_replicate: Callable) -> None:
-    one = f1_of_replicate([(100, 60, 40)])
-    assert not isclose(one, 0.5), "this is a fraction; the scale is 0 to 100"
-    assert not isclose(one, 40), "this is recall, correct / gold"
-    assert not isclose(one, 200 / 3), "this is precision, correct / predicted"
-    assert not isclose(one, 160 / 3), "the plain mean of precision and recall; F1 is their harmonic mean"
-    assert not isclose(one, 25), "the 2 in 2 * correct is missing"
-    assert isclose(one, 50), f"for 100 gold, 60 predicted and 40 correct expected 50, got {one:g}"
-    two = f1_of_replicate([(100, 100, 80), (100, 300, 80)])
-    assert not isclose(two, 100 * 320 / 600), (
-        "the counts of the subsets were added up; then a subset with many predictions weighs more"
+@exercise("split_gain")
+def _split_gain(split_gain: Callable) -> None:
+    recall, precision = split_gain((100, 80, 40), (100, 80, 60))  # precision 0.5 to 0.75, recall 0.4 to 0.6
+    assert not isclose(recall, 0.122971, rel_tol=1e-3), "these are fractions; F1 goes from 0 to 100 here"
+    assert not isclose(recall, 9.925123, rel_tol=1e-3), "the part of recall comes first: (recall, precision)"
+    assert not isclose(recall, -12.297147, rel_tol=1e-3), "the other way round: a gain is after - before"
+    for one in (10.101010, 14.492754):
+        assert not isclose(recall, one, rel_tol=1e-3), (
+            "this is one order alone, and the other one splits differently; take the mean of both orders"
+        )
+    assert isclose(recall + precision, 22.222222, rel_tol=1e-3), (
+        f"F1 rises from 44.4 to 66.7, so the parts add up to 22.2, not to {recall + precision:.1f}"
     )
-    assert not isclose(two, 120), "this is the sum over the subsets, not the mean"
-    assert not isclose(two, 80) and not isclose(two, 40), "one subset was left out; take the mean over all"
-    assert isclose(two, 60), f"the mean of 80 and 40, the F1 of two subsets, is 60, got {two:g}"
+    assert isclose(recall, 12.297147, rel_tol=1e-3), (
+        f"expected 12.3 from recall and 9.9 from precision, got {recall:.1f}"
+    )
+    recall, precision = split_gain((100, 40, 20), (100, 80, 40))
+    assert abs(precision) < 1e-6, f"precision stays at 50% here and brings nothing, not {precision:.1f}"
+    nothing, something = (10, 0, 0), (10, 10, 5)
+    assert isclose(sum(split_gain(nothing, something)), 50), (
+        "where nothing is predicted, precision counts as 0, and so does an F1 of two zeros"
+    )
 
 
 @exercise("paired_interval")
@@ -381,32 +387,6 @@ def _paired_interval(paired_interval: Callable) -> None:
 
 
 # ---------------------------------------------------------------- notebook 07
-
-
-@exercise("sentences_needed")
-def _sentences_needed(sentences_needed: Callable) -> None:
-    sizes, scores = [25, 100, 400], [50.0, 70.0, 80.0]
-    result = sentences_needed(sizes, scores, 60.0)
-    assert not isclose(result, 62.5), (
-        "you interpolated on a linear scale; half-way between 25 and 100 on a log scale is 50"
-    )
-    assert result != 100, "this is the next size that was measured; interpolate between the two neighbours"
-    assert result != 25, "25 sentences reach only 50 F1; interpolate between the two neighbours"
-    assert min(abs(result - x) for x in (3.912, 1.699, 5.644)) > 0.01, (
-        "this is the logarithm of the answer; turn it back into a number of sentences"
-    )
-    assert isclose(result, 50), f"60 F1 lies half-way between 50 and 70, so 50 sentences; got {result:g}"
-    assert isclose(sentences_needed(sizes, scores, 75.0), 200), (
-        "75 F1 lies between 100 and 400 sentences: 200"
-    )
-    beyond = sentences_needed(sizes, scores, 90.0)
-    assert beyond == float("inf"), (
-        f"90 F1 was never reached, so the answer is infinity, not {beyond:g}: do not extrapolate"
-    )
-    assert sentences_needed(sizes, scores, 80.0) == 400, "80 F1 was reached with exactly 400 sentences"
-    assert sentences_needed(sizes, scores, 40.0) == 25, (
-        "the smallest size already reaches 40 F1: return it, do not extrapolate"
-    )
 
 
 @exercise("no_difference")
@@ -439,6 +419,29 @@ def _no_difference(no_difference: Callable) -> None:
         "an interval partly inside and partly outside the band leaves it open"
     )
     assert verdict((-1.5, 1.5), smallest=2) == "supported", "right for ±1, wrong for ±2: use smallest"
+
+
+@exercise("false_alarm")
+def _false_alarm(false_alarm: Callable) -> None:
+    steady = [1.0, 1.5, 0.5, 1.2, 0.8, 1.1, 0.9, 1.3]
+    loud = [1.0, -1.0] * 8
+    early = [*steady, *(-value for value in steady)]  # convincing after eight values, nothing in the end
+    assert false_alarm(steady, 8), "with eight values around 1 the interval lies above 0: an alarm"
+    assert false_alarm([-value for value in steady], 8), (
+        "an interval below 0 is an alarm as well: whoever looks reports a loss too"
+    )
+    assert not false_alarm(loud, 8), "values around 0 give intervals that hold 0, at every look"
+    assert false_alarm(early, 8), (
+        "after eight values the interval lies above 0, and whoever looks stops there; you looked at the end only"
+    )
+    late = [*loud[:8], *[4.0, 4.5] * 10]
+    assert false_alarm(late, 8), "look again after each further value, not only after the first eight"
+    assert not false_alarm([*steady[:4], *[30.0, -30.0] * 8], 8), (
+        "the first look comes after `first` values, not before"
+    )
+    assert not false_alarm([0.45, 1.4, -0.4, 1.2, 0.1, 1.0, -0.3, 0.9], 8), (
+        "this interval holds 0, just so: 97.5% of Student's t, and a standard deviation over n - 1"
+    )
 
 
 # ---------------------------------------------------------------- notebook 08

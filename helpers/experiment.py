@@ -28,7 +28,7 @@ from helpers.running.arm import COLUMNS as COLUMNS
 from helpers.running.arm import Arm, Cell, read_table
 from helpers.settings import ROOT, Settings
 
-REFERENCE = ROOT / "data" / "reference" / "results.csv.gz"
+REFERENCE = ROOT / "data" / "reference"
 replicate = replicates.load
 
 
@@ -180,19 +180,49 @@ def same_architecture(settings: Settings) -> dict[str, bool]:
 # --- files ---
 
 
-def reference() -> pd.DataFrame:
-    """Read the results table that is committed with the series: the `laptop` run of its authors."""
-    return read_table(REFERENCE)
+def reference(block: str = "A") -> pd.DataFrame:
+    """Read the results table of a block of the reference, which is committed with the series.
+
+    Args:
+        block: "A", which gives the verdicts, or another of `blocks.BLOCKS`.
+
+    Returns:
+        Columns as in `results`; no rows while the block is not measured.
+    """
+    return references.results(BLOCKS[block])
 
 
-def reference_costs() -> pd.DataFrame:
-    """Read what the pre-trainings behind `reference` cost; columns as in `costs`."""
-    return pd.read_csv(REFERENCE.with_name("costs.csv"))
+def reference_costs(block: str = "A") -> pd.DataFrame:
+    """Read what the pre-trainings of a block of the reference cost; columns as in `costs`, and more."""
+    return references.costs(BLOCKS[block])
 
 
-def reference_block(name: str) -> pd.DataFrame:
-    """Read the results table of a block of the reference, "A" to "G"; no rows while it is not measured."""
-    return references.results(BLOCKS[name])
+def reference_predictions(
+    name: str, number: int = 0, subset: int = 0
+) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+    """Read what an arm of block A predicted in its core cell; its test sentences are written anew.
+
+    Args:
+        name: of the arm.
+        number: of the replicate, 0 for the first.
+        subset: which draw of labelled sentences.
+
+    Returns:
+        For each test sentence its words, its gold tags and the predicted ones (IOB2).
+    """
+    seed = BLOCKS["A"].seeds[number]
+    words, gold = zip(*references.test_sentences(seed), strict=True)
+    return list(words), list(gold), references.predictions(BLOCKS["A"], seed, name, subset)
+
+
+def laptop_run() -> pd.DataFrame:
+    """Read the results table of a whole run at scale `laptop`, on the seeds 0 to 7."""
+    return read_table(REFERENCE / "laptop" / "results.csv.gz")
+
+
+def laptop_run_costs() -> pd.DataFrame:
+    """Read what the pre-trainings behind `laptop_run` cost; columns as in `costs`."""
+    return pd.read_csv(REFERENCE / "laptop" / "costs.csv")
 
 
 def costs(settings: Settings) -> pd.DataFrame | None:

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from math import comb, exp, inf, log
+from math import comb
 
 import numpy as np
 import pytest
@@ -82,9 +82,20 @@ def repair(tags):
     return repaired
 
 
-def f1_of_replicate(subsets):
-    scores = [200 * correct / (gold + predicted) for gold, predicted, correct in subsets]
-    return sum(scores) / len(scores)
+def f1_of(precision, recall):
+    return 200 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def halves(counts):
+    gold, predicted, correct = counts
+    return (correct / predicted if predicted else 0.0), (correct / gold if gold else 0.0)
+
+
+def split_gain(before, after):
+    (p0, r0), (p1, r1) = halves(before), halves(after)
+    recall = (f1_of(p0, r1) - f1_of(p0, r0) + f1_of(p1, r1) - f1_of(p1, r0)) / 2
+    precision = (f1_of(p1, r0) - f1_of(p0, r0) + f1_of(p1, r1) - f1_of(p0, r1)) / 2
+    return recall, precision
 
 
 def paired_interval(span, token):
@@ -94,22 +105,21 @@ def paired_interval(span, token):
     return differences.mean() - half, differences.mean() + half
 
 
-def sentences_needed(sizes, scores, target):
-    if scores[0] >= target:
-        return sizes[0]
-    for i in range(1, len(sizes)):
-        if scores[i] >= target:
-            share = (target - scores[i - 1]) / (scores[i] - scores[i - 1])
-            return sizes[i - 1] * (sizes[i] / sizes[i - 1]) ** share
-    return inf
-
-
 def no_difference(intervals, smallest):
     if all(-smallest < low and high < smallest for low, high in intervals):
         return "supported"
     if any(low > smallest or high < -smallest for low, high in intervals):
         return "contradicted"
     return "cannot tell"
+
+
+def false_alarm(differences, first):
+    for n in range(first, len(differences) + 1):
+        seen = np.array(differences[:n])
+        half = stats.t.ppf(0.975, n - 1) * seen.std(ddof=1) / np.sqrt(n)
+        if abs(seen.mean()) > half:
+            return True
+    return False
 
 
 def neighbours_of_run(hidden, i):
@@ -141,10 +151,10 @@ SOLUTIONS = [
     rate_factor,
     tags_of_words,
     repair,
-    f1_of_replicate,
+    split_gain,
     paired_interval,
-    sentences_needed,
     no_difference,
+    false_alarm,
     neighbours_of_run,
     visible_neighbours,
 ]
@@ -251,13 +261,22 @@ def normal_interval(span, token):
     return differences.mean() - half, differences.mean() + half
 
 
-def pooled_f1(subsets):
-    gold, predicted, correct = map(sum, zip(*subsets, strict=True))
-    return 200 * correct / (gold + predicted)
+def in_one_order(before, after):
+    (p0, r0), (p1, r1) = halves(before), halves(after)
+    return f1_of(p0, r1) - f1_of(p0, r0), f1_of(p1, r1) - f1_of(p0, r1)
 
 
-def mean_of_precision_and_recall(subsets):
-    return sum(50 * (c / g + c / p) for g, p, c in subsets) / len(subsets)
+def in_the_other_order(before, after):
+    (p0, r0), (p1, r1) = halves(before), halves(after)
+    return f1_of(p1, r1) - f1_of(p1, r0), f1_of(p1, r0) - f1_of(p0, r0)
+
+
+def precision_forgotten(before, after):
+    return split_gain(before, after)[0], 0.0
+
+
+def undefined_precision(before, after):
+    return (0.0, 0.0) if not before[1] else split_gain(before, after)
 
 
 def last_pieces(piece_tags, word_ids):
@@ -295,27 +314,23 @@ def repair_in_place(tags):
     return tags
 
 
-def next_size(sizes, scores, target):
-    return next((size for size, score in zip(sizes, scores, strict=True) if score >= target), inf)
+def looks(first=None, last=None, quantile=0.975, ddof=1, both=True):
+    """An alarm with another first or last look, quantile or deviation, or for gains alone."""
+
+    def wrong(differences, first_asked):
+        start = first if first is not None else first_asked
+        for n in range(start, len(differences) + 1) if last is None else [len(differences)]:
+            seen = np.array(differences[:n])
+            half = stats.t.ppf(quantile, n - 1) * seen.std(ddof=ddof) / np.sqrt(n)
+            if seen.mean() > half or (both and seen.mean() < -half):
+                return True
+        return False
+
+    return lambda differences, first: wrong(differences, first)
 
 
-def linear_scale(sizes, scores, target):
-    return float(np.interp(target, scores, sizes)) if target <= scores[-1] else inf
-
-
-def stops_at_the_largest(sizes, scores, target):
-    return exp(np.interp(target, scores, np.log(sizes)))
-
-
-def left_in_logarithms(sizes, scores, target):
-    return float(np.interp(target, scores, np.log(sizes)))
-
-
-def extrapolates_below(sizes, scores, target):
-    if target < scores[0]:
-        slope = (log(sizes[1]) - log(sizes[0])) / (scores[1] - scores[0])
-        return exp(log(sizes[0]) + slope * (target - scores[0]))
-    return sentences_needed(sizes, scores, target)
+def first_look_alone(differences, first):
+    return false_alarm(differences[:first], first)
 
 
 def verdict(supported, contradicted):
@@ -459,11 +474,13 @@ MISTAKES = [
     ("repair", repair_by_original, "continues an I-"),
     ("repair", lambda tags: [t.replace("I-", "B-") for t in tags], "continues a B-"),
     ("repair", repair_in_place, "make a new one"),
-    ("f1_of_replicate", pooled_f1, "added up"),
-    ("f1_of_replicate", mean_of_precision_and_recall, "harmonic"),
-    ("f1_of_replicate", lambda subsets: f1_of_replicate(subsets) / 100, "fraction"),
-    ("f1_of_replicate", lambda subsets: f1_of_replicate(subsets) / 2, "2 \\* correct"),
-    ("f1_of_replicate", lambda subsets: f1_of_replicate(subsets[:1]), "left out"),
+    ("split_gain", lambda b, a: tuple(part / 100 for part in split_gain(b, a)), "fractions"),
+    ("split_gain", lambda b, a: split_gain(b, a)[::-1], "recall comes first"),
+    ("split_gain", lambda b, a: split_gain(a, b), "other way round"),
+    ("split_gain", in_one_order, "mean of both orders"),
+    ("split_gain", in_the_other_order, "mean of both orders"),
+    ("split_gain", precision_forgotten, "add up to 22.2"),
+    ("split_gain", undefined_precision, "nothing is predicted"),
     ("paired_interval", normal_interval, "1.96"),
     ("paired_interval", unpaired_interval, "subtract within each replicate"),
     ("paired_interval", paired_mistake(quantile=0.95), "90%"),
@@ -472,11 +489,13 @@ MISTAKES = [
     ("paired_interval", paired_mistake(power=1), "instead of its square root"),
     ("paired_interval", paired_mistake(lost=0), "degrees of freedom"),
     ("paired_interval", lambda span, token: paired_interval(token, span), "token - span"),
-    ("sentences_needed", linear_scale, "linear scale"),
-    ("sentences_needed", next_size, "next size"),
-    ("sentences_needed", stops_at_the_largest, "never reached"),
-    ("sentences_needed", left_in_logarithms, "logarithm"),
-    ("sentences_needed", extrapolates_below, "smallest size"),
+    ("false_alarm", looks(last=-1), "looked at the end only"),
+    ("false_alarm", looks(both=False), "a loss too"),
+    ("false_alarm", looks(first=2), "first look comes after"),
+    ("false_alarm", first_look_alone, "after each further value"),
+    ("false_alarm", looks(quantile=0.95), "97.5%"),
+    ("false_alarm", looks(ddof=0), "over n - 1"),
+    ("false_alarm", lambda differences, first: True, "hold 0"),
     ("no_difference", verdict(lambda i, s: all(a <= 0 <= b for a, b in i), outside), "not significant"),
     (
         "no_difference",

@@ -230,7 +230,7 @@ def test_a_python_without_asserts_is_refused(tmp_path, option):
 
 def test_nobody_has_to_read_what_is_printed(tmp_path, environment):
     """`python -m helpers report | head -1`: the report is written all the same, and nothing complains."""
-    experiment.reference().to_csv(tmp_path / "results.csv", index=False)
+    experiment.laptop_run().to_csv(tmp_path / "results.csv", index=False)
     reader, writer = os.pipe()
     os.close(reader)
     command = ("report", "--scale", "laptop", "--out", str(tmp_path))
@@ -263,7 +263,7 @@ def test_sigterm_is_an_interrupt(environment, capsys):
 
 
 def test_a_report_on_results_of_another_corpus_is_refused(environment, tmp_path, capsys):
-    experiment.reference().assign(corpus="2003").to_csv(tmp_path / "results.csv", index=False)
+    experiment.laptop_run().assign(corpus="2003").to_csv(tmp_path / "results.csv", index=False)
     assert cli.main(["report", "--out", str(tmp_path)]) == 2
     assert "holds results of 2003, not of world: name that corpus by --corpus" in capsys.readouterr().err
 
@@ -272,7 +272,7 @@ def test_a_report_on_results_of_another_corpus_is_refused(environment, tmp_path,
     "content", ["", "corpus,arm\nworld", "corpus,arm\nworld,none,1,2\n", "\x00", "HEADER", "LETTERS"]
 )
 def test_results_that_are_damaged_are_named(environment, tmp_path, capsys, content):
-    whole = experiment.reference()
+    whole = experiment.laptop_run()
     content = whole.head(0).to_csv(index=False) if content == "HEADER" else content
     content = whole.assign(gold="abc").to_csv(index=False) if content == "LETTERS" else content
     (tmp_path / "results.csv").write_text(content)
@@ -282,7 +282,7 @@ def test_results_that_are_damaged_are_named(environment, tmp_path, capsys, conte
 
 @pytest.mark.parametrize("content", ["", "garbage", "arm,replicate,seconds_per_step\nspan,0,quick"])
 def test_costs_that_are_damaged_are_named(environment, tmp_path, capsys, content):
-    experiment.reference().to_csv(tmp_path / "results.csv", index=False)
+    experiment.laptop_run().to_csv(tmp_path / "results.csv", index=False)
     (tmp_path / "costs.csv").write_text(content)
     assert cli.main(["report", "--out", str(tmp_path)]) == 2
     assert "costs.csv" in (complaint := capsys.readouterr().err) and "Start the run again" in complaint
@@ -301,8 +301,8 @@ def test_a_folder_in_the_place_of_a_file_is_named(environment, tmp_path, capsys,
 def judged(tmp_path_factory):
     """A finished run of the reference's table: its folder, and the verdicts on it."""
     folder = tmp_path_factory.mktemp("judged")
-    experiment.reference().to_csv(folder / "results.csv", index=False)
-    experiment.reference_costs().to_csv(folder / "costs.csv", index=False)
+    experiment.laptop_run().to_csv(folder / "results.csv", index=False)
+    experiment.laptop_run_costs().to_csv(folder / "costs.csv", index=False)
     return folder
 
 
@@ -320,9 +320,9 @@ def test_the_report_judges_for_itself(environment, judged, capsys, plan):
     assert cli.main(["report", "--out", str(judged)]) == 0
     said, page = capsys.readouterr().out, (judged / "report.html").read_text(encoding="utf-8")
     expected = verdicts.judge(
-        experiment.reference(),
+        experiment.laptop_run(),
         dict.fromkeys(verdicts.ARCHITECTURE_CHECKS, True),
-        experiment.reference_costs(),
+        experiment.laptop_run_costs(),
     )
     for row in expected.itertuples():
         assert f"{row.statement}{row.part}. {row.text} {row.verdict.upper()}" in said

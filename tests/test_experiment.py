@@ -238,10 +238,10 @@ def test_the_arm_without_pre_training_alone(table, settings, folder):
     assert not (alone.out / "costs.csv").exists()
 
 
-def test_the_reference_is_a_whole_laptop_run():
+def test_the_laptop_run_is_whole():
     """Every arm of every replicate has every cell, and what it cost; or else pairs would fall apart."""
     laptop = Settings(SCALES["laptop"])
-    made, cost = experiment.reference(), experiment.reference_costs()
+    made, cost = experiment.laptop_run(), experiment.laptop_run_costs()
     assert list(made.columns) == COLUMNS
     assert set(made["replicate"]) == set(range(8)) and set(made["arm"]) == set(laptop.scale.arms)
     for (name, _), rows in made.groupby(["arm", "replicate"]):

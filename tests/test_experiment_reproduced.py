@@ -62,5 +62,5 @@ def test_smoke_gives_the_committed_rows(one_thread, tmp_path):
 @pytest.mark.slow
 def test_laptop_gives_the_rows_of_the_reference(one_thread, tmp_path):
     made = run_seed_0("laptop", "float32", tmp_path)
-    committed = experiment.reference().query("replicate == 0")
+    committed = experiment.laptop_run().query("replicate == 0")
     assert_reproduced(made, committed, exactly=rounds_alike(), within=6)

@@ -36,7 +36,7 @@ def operations_per_token() -> float:
 
 
 def main() -> None:
-    speed = json.loads(REFERENCE.with_name("training_speed.json").read_text(encoding="utf-8"))
+    speed = json.loads((REFERENCE / "training_speed.json").read_text(encoding="utf-8"))
     measured = speed["pretraining"][MEASURED]
     share = measured["share_of_matrix_rate"]["ours"]
     rate = share * measured["matrix_rate"][1]  # operations per second

@@ -32,12 +32,12 @@ def of_the_reference(out):
     (out / "notebooks").mkdir()
     for path in notebooks.paths():
         pages.to_html(shutil.copy(path, out / "notebooks" / path.name))
-    table = experiment.reference()
+    table = experiment.laptop_run()
     figures.save(figures.f1_by_entity_length(table), out / "f1_by_entity_length")
     report.write(
         settings.choose("laptop", out=out),
         table,
-        verdicts.judge(table, cost=experiment.reference_costs()),
+        verdicts.judge(table, cost=experiment.laptop_run_costs()),
         plan="The committed run.",
         notes=["train.txt: IO tags were converted to IOB2."],
         pages=sorted((out / "notebooks").glob("*.html")),

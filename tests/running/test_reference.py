@@ -67,10 +67,10 @@ def test_a_block_goes_on_from_what_is_committed(made):
 
 def test_notebooks_read_a_block_that_is_measured_and_find_others_empty(made, monkeypatch):
     monkeypatch.setitem(blocks.BLOCKS, "T", BLOCK)
-    pd.testing.assert_frame_equal(experiment.reference_block("T"), reference.results(BLOCK))
-    assert len(experiment.reference_block("T"))
+    pd.testing.assert_frame_equal(experiment.reference("T"), reference.results(BLOCK))
+    assert len(experiment.reference("T")) and len(experiment.reference_costs("T"))
     for name in set(blocks.BLOCKS) - {"T"}:  # the folder of this test holds none of them
-        assert experiment.reference_block(name).empty and "arm" in experiment.reference_block(name)
+        assert experiment.reference(name).empty and "arm" in experiment.reference(name)
 
 
 def test_every_cell_has_its_subsets(made):
