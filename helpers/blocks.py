@@ -120,7 +120,7 @@ BLOCKS = {
         Block(
             "C",
             "Where no word is torn, does contiguity across words help?",
-            12,
+            6,
             (3_000_000, 6_000_000, 12_000_000),
             (Condition(("token", "span"), (("model.vocabulary_size", 5_000),)),),
         ),

@@ -432,7 +432,7 @@ def _false_alarm(false_alarm: Callable) -> None:
     )
     assert not false_alarm(loud, 8), "values around 0 give intervals that hold 0, at every look"
     assert false_alarm(early, 8), (
-        "after eight values the interval lies above 0, and whoever looks stops there; you looked at the end only"
+        "after eight values the interval lies above 0, so a look stops the study; you looked at the end only"
     )
     late = [*loud[:8], *[4.0, 4.5] * 10]
     assert false_alarm(late, 8), "look again after each further value, not only after the first eight"

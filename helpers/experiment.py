@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from helpers import masking, model, verdicts
 from helpers.blocks import BLOCKS
-from helpers.running import artifacts, executors
+from helpers.running import artifacts, executors, explanations
 from helpers.running import plan as plans
 from helpers.running import reference as references
 from helpers.running import replicate as replicates
@@ -213,6 +213,18 @@ def reference_predictions(
     seed = BLOCKS["A"].seeds[number]
     words, gold = zip(*references.test_sentences(seed), strict=True)
     return list(words), list(gold), references.predictions(BLOCKS["A"], seed, name, subset)
+
+
+def reference_why(measurement: str) -> pd.DataFrame:
+    """Read what a measurement of `why` found on block A's models.
+
+    Args:
+        measurement: "visible_siblings", "loss_matrix", "restored_mentions", "probes" or "plateau_end".
+
+    Returns:
+        Columns as `why` has them, and replicate; no rows while it is not measured.
+    """
+    return explanations.read(measurement)
 
 
 def laptop_run() -> pd.DataFrame:
