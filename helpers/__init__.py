@@ -33,7 +33,7 @@ What is shown
 The experiment
     blocks                 the reference, block by block: arms, conditions, seeds  < settings
     experiment             the grid, and the names that notebooks use
-                           < blocks masking model running settings verdicts
+                           < masking model running settings verdicts
 Wing: reading other people's files
     reading/files          from bytes to lines
     reading/splits         which file is which split  < reading

@@ -19,17 +19,23 @@ import torch
 from tqdm.auto import tqdm
 
 from helpers import masking, model, verdicts
-from helpers.blocks import BLOCKS
 from helpers.running import artifacts, executors, explanations
 from helpers.running import plan as plans
 from helpers.running import reference as references
 from helpers.running import replicate as replicates
 from helpers.running.arm import COLUMNS as COLUMNS
-from helpers.running.arm import Arm, Cell, read_table
-from helpers.settings import ROOT, Settings
+from helpers.running.arm import Arm, Cell
+from helpers.running.arm import read_table as read_table
+from helpers.settings import Settings
 
-REFERENCE = ROOT / "data" / "reference"
+REFERENCE = references.FOLDER.parent
 replicate = replicates.load
+reference = references.read
+reference_costs = references.read_costs
+reference_predictions = references.read_predictions
+reference_why = explanations.read
+laptop_run = references.read_laptop_run
+laptop_run_costs = references.read_laptop_run_costs
 
 
 def cells(settings: Settings, arm: str, sizes: Sequence[int]) -> list[Cell]:
@@ -178,63 +184,6 @@ def same_architecture(settings: Settings) -> dict[str, bool]:
 
 
 # --- files ---
-
-
-def reference(block: str = "A") -> pd.DataFrame:
-    """Read the results table of a block of the reference, which is committed with the series.
-
-    Args:
-        block: "A", which gives the verdicts, or another of `blocks.BLOCKS`.
-
-    Returns:
-        Columns as in `results`; no rows while the block is not measured.
-    """
-    return references.results(BLOCKS[block])
-
-
-def reference_costs(block: str = "A") -> pd.DataFrame:
-    """Read what the pre-trainings of a block of the reference cost; columns as in `costs`, and more."""
-    return references.costs(BLOCKS[block])
-
-
-def reference_predictions(
-    name: str, number: int = 0, subset: int = 0
-) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
-    """Read what an arm of block A predicted in its core cell; its test sentences are written anew.
-
-    Args:
-        name: of the arm.
-        number: of the replicate, 0 for the first.
-        subset: which draw of labelled sentences.
-
-    Returns:
-        For each test sentence its words, its gold tags and the predicted ones (IOB2).
-    """
-    seed = BLOCKS["A"].seeds[number]
-    words, gold = zip(*references.test_sentences(seed), strict=True)
-    return list(words), list(gold), references.predictions(BLOCKS["A"], seed, name, subset)
-
-
-def reference_why(measurement: str) -> pd.DataFrame:
-    """Read what a measurement of `why` found on block A's models.
-
-    Args:
-        measurement: "visible_siblings", "loss_matrix", "restored_mentions", "probes" or "plateau_end".
-
-    Returns:
-        Columns as `why` has them, and replicate; no rows while it is not measured.
-    """
-    return explanations.read(measurement)
-
-
-def laptop_run() -> pd.DataFrame:
-    """Read the results table of a whole run at scale `laptop`, on the seeds 0 to 7."""
-    return read_table(REFERENCE / "laptop" / "results.csv.gz")
-
-
-def laptop_run_costs() -> pd.DataFrame:
-    """Read what the pre-trainings behind `laptop_run` cost; columns as in `costs`."""
-    return pd.read_csv(REFERENCE / "laptop" / "costs.csv")
 
 
 def costs(settings: Settings) -> pd.DataFrame | None:

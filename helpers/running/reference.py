@@ -243,6 +243,54 @@ def test_sentences(seed: int) -> list[tuple[list[str], list[str]]]:
     return world.generate(replace(BASE.world, seed=seed, sentences=0)).test
 
 
+# --- by name, for notebooks: `experiment` hands these on ---
+
+
+def read(block: str = "A") -> pd.DataFrame:
+    """Read the results table of a block of the reference, which is committed with the series.
+
+    Args:
+        block: "A", which gives the verdicts, or another of `blocks.BLOCKS`.
+
+    Returns:
+        Columns as in `experiment.results`; no rows while the block is not measured.
+    """
+    return results(BLOCKS[block])
+
+
+def read_costs(block: str = "A") -> pd.DataFrame:
+    """Read what the pre-trainings of a block of the reference cost; columns as `costs` has them."""
+    return costs(BLOCKS[block])
+
+
+def read_predictions(
+    name: str, number: int = 0, subset: int = 0
+) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+    """Read what an arm of block A predicted in its core cell; its test sentences are written anew.
+
+    Args:
+        name: of the arm.
+        number: of the replicate, 0 for the first.
+        subset: which draw of labelled sentences.
+
+    Returns:
+        For each test sentence its words, its gold tags and the predicted ones (IOB2).
+    """
+    seed = BLOCKS["A"].seeds[number]
+    words, gold = zip(*test_sentences(seed), strict=True)
+    return list(words), list(gold), predictions(BLOCKS["A"], seed, name, subset)
+
+
+def read_laptop_run() -> pd.DataFrame:
+    """Read the results table of a whole run at scale `laptop`, on the seeds 0 to 7."""
+    return read_table(FOLDER.parent / "laptop" / "results.csv.gz")
+
+
+def read_laptop_run_costs() -> pd.DataFrame:
+    """Read what the pre-trainings behind `read_laptop_run` cost; columns as in `experiment.costs`."""
+    return pd.read_csv(FOLDER.parent / "laptop" / "costs.csv")
+
+
 def _manifest(block: Block) -> dict:
     file = FOLDER / block.name / MANIFEST
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
