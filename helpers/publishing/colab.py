@@ -21,10 +21,8 @@ README = ROOT / "README.md"
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*?(?:/(?P<name>\w+)\.ipynb)?\)")
 
 SETUP = """\
-# Setup: puts the project on Python's path. A notebook opened alone, as on Colab, fetches the project first.
+# Setup: finds the project. A notebook that was opened alone, as on Colab, fetches it first.
 DRIVE = ""  # on Colab: the name of a folder in your Google Drive; everything made here is kept there
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -36,20 +34,15 @@ if project is None:
     address = "{repository}"
 {refusal}\
     part, project = Path("token-or-span.part"), Path("token-or-span")
-    shutil.rmtree(part, ignore_errors=True)  # left by an interrupted download
-    if project.exists():  # incomplete: put aside
-        project.rename(f"token-or-span.{{time.time():.0f}}")
+    for left in filter(Path.exists, (part, project)):  # by an interrupted download: put aside
+        left.rename(f"{{left}}.{{time.time():.0f}}")
 {fetch}\
         raise ConnectionError(f"cannot fetch {{address}}: check the network, then run this cell again")
     part.rename(project)
 sys.path.insert(0, str(project.resolve()))
-from helpers.publishing.colab import install_dependencies, keep_on_drive
+from helpers.publishing import colab
 
-if project.name == "token-or-span":
-    install_dependencies()  # what is installed already keeps its version
-if DRIVE:
-    keep_on_drive(DRIVE)
-os.chdir(project / "notebooks")"""
+colab.set_up(project, DRIVE)"""
 
 REFUSAL = """\
     if address == "{placeholder}":
@@ -202,6 +195,25 @@ def rewrite(repository: str | None = None, ref: str | None = None) -> list[Path]
 
 
 # --- a fresh Colab runtime ---
+
+
+def set_up(project: Path, drive: str = "") -> None:
+    """Make a kernel ready for a notebook: the end of the setup cell.
+
+    Args:
+        project: the folder that holds `helpers`; one that the setup cell fetched is called token-or-span, and
+            gets the dependencies that are missing.
+        drive: the name of a folder in the reader's Google Drive, or "".
+
+    Raises:
+        RuntimeError: as `install_dependencies` and `keep_on_drive`.
+        ValueError: as `keep_on_drive`.
+    """
+    if project.name == "token-or-span":
+        install_dependencies()
+    if drive:
+        keep_on_drive(drive)
+    os.chdir(project / "notebooks")
 
 
 def install_dependencies() -> None:
