@@ -73,6 +73,8 @@ Wing: publishing it
                            < coursework publishing settings
     publishing/slides      the source of the slides  < publishing settings
     publishing/book        the sources of the web book, and calling Sphinx  < publishing settings
+    publishing/answer      what the reference found: the tables and figures that are quoted
+                           < figures maps running verdicts
     publishing/report      a run told in words, and report.html  < figures publishing settings
 Wing: assigning it
     coursework/archives    notebooks in folders and archives, within limits

@@ -160,7 +160,8 @@ def _parser() -> argparse.ArgumentParser:
         "block",
         nargs="?",
         metavar="BLOCK",
-        help="A, R, C, D, E, B, G or F; 'why' measures block A's models; what each costs if left out",
+        help="A, R, C, D, E, B, G or F; 'why' measures block A's models; 'tables' prints what was found; "
+        "what each costs if left out",
     )
     commands.choices["reference"].add_argument(
         "--seeds", nargs="+", type=_positive(int), metavar="S", help="for 'why' (default: the first eight)"
@@ -351,8 +352,9 @@ def _report(chosen: Settings, table) -> Path:
 
 
 def reference(options: argparse.Namespace) -> None:
-    """Make a block of the reference, or say what each of them costs here."""
+    """Make a block of the reference, print its tables, or say what each block costs here."""
     from helpers.blocks import BLOCKS
+    from helpers.publishing import answer
     from helpers.running import explanations
     from helpers.running import reference as references
 
@@ -361,12 +363,18 @@ def reference(options: argparse.Namespace) -> None:
     try:
         if options.block == "why":
             explanations.make(seeds=options.seeds)
+        elif options.block == "tables":
+            for title, table in answer.tables().items():
+                _print(f"{title}\n{table.to_string()}\n")
+            _print("\n".join(f"wrote {path}" for path in answer.save_figures()))
         elif options.block is None:
             _print(references.overview().to_string(index=False))
         elif options.block in BLOCKS:
             references.make(BLOCKS[options.block])
         else:
-            raise InputError(f"there is no block {options.block!r}; choose one of {', '.join(BLOCKS)}, why")
+            raise InputError(
+                f"there is no block {options.block!r}; choose one of {', '.join(BLOCKS)}, why, tables"
+            )
     except references.ReferenceError as error:
         raise InputError(error) from error
 

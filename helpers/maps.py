@@ -192,7 +192,11 @@ def decomposition(
 
 
 def values_of_decomposition(
-    table: pd.DataFrame, budgets: Sequence[int] | None = None, labelled_sentences: int = 100
+    table: pd.DataFrame,
+    budgets: Sequence[int] | None = None,
+    labelled_sentences: int = 100,
+    lengths: Mapping[str, Sequence[str]] | None = LENGTHS,
+    unit: str = "length",
 ) -> pd.DataFrame:
     """Return the values of `decomposition` as text.
 
@@ -200,6 +204,8 @@ def values_of_decomposition(
         table: The results table.
         budgets: As in `decomposition`.
         labelled_sentences: Number of labelled sentences in the core cell.
+        lengths: From a name to the buckets that it pools; each bucket, and "all", if None.
+        unit: The column with the buckets: "length" (in words) or "pieces" (in wordpieces).
 
     Returns:
         A row per group of lengths and number of tokens seen, a column per difference, and the support.
@@ -207,18 +213,23 @@ def values_of_decomposition(
     Raises:
         ValueError: No replicate has two of the arms.
     """
-    _, summary = _decomposition(table, budgets, labelled_sentences)
+    _, summary = _decomposition(table, budgets, labelled_sentences, lengths, unit)
     return _as_text(summary, ["length", "tokens_seen"], "step", _labels(STEPS), "+")
 
 
 def _decomposition(
-    table: pd.DataFrame, budgets: Sequence[int] | None, labelled_sentences: int
+    table: pd.DataFrame,
+    budgets: Sequence[int] | None,
+    labelled_sentences: int,
+    lengths: Mapping[str, Sequence[str]] | None = LENGTHS,
+    unit: str = "length",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     core = scoring.core_cell(table, "tokens_seen", labelled_sentences=labelled_sentences)
     if budgets is not None:
         core = core[core["tokens_seen"].isin(budgets)]
-    summary = _differences(core, "tokens_seen")
-    order = pd.Categorical(summary["length"], list(LENGTHS), ordered=True)
+    summary = _differences(core, "tokens_seen", lengths, unit=unit)
+    names = list(lengths) if lengths else ["all", *figures.lengths_in(summary[summary["length"] != "all"])]
+    order = pd.Categorical(summary["length"], names, ordered=True)
     return core, summary.assign(order=order).sort_values(["order", "tokens_seen"], kind="stable")
 
 

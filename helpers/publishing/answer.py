@@ -1,0 +1,63 @@
+"""What the reference found, in one place: the tables and figures that README, notes and lectures quote."""
+
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+from helpers import figures, maps, verdicts
+from helpers.running import reference
+
+INTERVALS = "recall, paired differences in points with 95% t intervals over replicates"
+
+
+def tables() -> dict[str, pd.DataFrame]:
+    """Make the tables of every block that is whole.
+
+    Returns:
+        From a title to a table.
+    """
+    found, core = {}, reference.read("A")
+    if not core.empty:
+        for unit, name in (("length", "words"), ("pieces", "wordpieces")):
+            found[f"Block A: {INTERVALS}, by length in {name} and tokens seen"] = (
+                maps.values_of_decomposition(core, lengths=None, unit=unit)
+            )
+        found["Block A: the same for short and long names"] = maps.values_of_decomposition(core)
+        found["Block A: F1 by entity length after the last budget"] = figures.values_by_length(core)
+        judged = verdicts.judge(
+            core, dict.fromkeys(verdicts.ARCHITECTURE_CHECKS, True), reference.read_costs("A")
+        )
+        found["The verdicts (the architecture is compared in notebook 07)"] = judged[
+            ["statement", "part", "verdict", "status", "reason"]
+        ]
+    for block, title, values in (
+        ("C", "a vocabulary that tears next to no word", maps.values_of_vocabulary),
+        ("D", "mask rate and span length", maps.values_of_rate_and_length),
+        ("E", "the dials of the world", maps.values_of_dials),
+    ):
+        table = reference.read(block)
+        if not (table.empty or core.empty):
+            found[f"Block {block}: {title}; {INTERVALS}"] = values(table, core)
+    return found
+
+
+def save_figures(folder: Path = reference.FOLDER.parent) -> list[Path]:
+    """Save the two figures of block A that README and the protocol show.
+
+    Args:
+        folder: where they go.
+
+    Returns:
+        The files.
+    """
+    core, paths = reference.read("A"), []
+    if core.empty:
+        return paths
+    with matplotlib.rc_context({"backend": "agg"}):
+        for name, figure in (
+            ("ladder", maps.ladder(core)),
+            ("f1_by_entity_length", figures.f1_by_entity_length(core)),
+        ):
+            paths += figures.save(figure, folder / name)
+    return paths

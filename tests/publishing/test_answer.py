@@ -1,0 +1,45 @@
+"""The tables and figures of the reference that are quoted elsewhere."""
+
+import pandas as pd
+import pytest
+
+from helpers import __main__ as cli
+from helpers import experiment, maps
+from helpers.publishing import answer
+from helpers.running import reference
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """The laptop run stands in for block A, and no other block is there."""
+    core = experiment.laptop_run()
+    monkeypatch.setattr(reference, "read", lambda name: core if name == "A" else core.head(0))
+    monkeypatch.setattr(reference, "read_costs", lambda name: experiment.laptop_run_costs())
+    return core
+
+
+def test_differences_by_length_are_those_of_the_figures(measured):
+    tables = answer.tables()
+    assert len(tables) == 5
+    words, pieces, groups = list(tables.values())[:3]
+    lengths = ["all", "1", "2", "3", "4", "5+"]
+    assert list(words.index) == [(name, tokens) for name in lengths for tokens in (1_000_000, 3_000_000)]
+    pd.testing.assert_frame_equal(groups, maps.values_of_decomposition(measured))
+    for tokens in (1_000_000, 3_000_000):
+        everything = groups.loc[("all names", tokens)].tolist()
+        assert words.loc[("all", tokens)].tolist() == everything == pieces.loc[("all", tokens)].tolist()
+
+
+def test_the_command_prints_them_and_saves_figures(measured, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(answer.save_figures, "__defaults__", (tmp_path,))
+    assert cli.main(["reference", "tables"]) == 0
+    said = capsys.readouterr().out
+    assert "span − whole word" in said and "contradicted" in said
+    assert {path.name for path in tmp_path.iterdir()} >= {"ladder.png", "f1_by_entity_length.png"}
+    for path in tmp_path.iterdir():
+        assert path.stat().st_size > 10_000 and str(path) in said
+
+
+def test_without_block_a_there_is_nothing_to_tell(monkeypatch, tmp_path):
+    monkeypatch.setattr(reference, "read", lambda name: pd.DataFrame(columns=["arm"]))
+    assert answer.tables() == {} and answer.save_figures(tmp_path) == [] and not list(tmp_path.iterdir())
