@@ -8,7 +8,8 @@
 # make bench      the speed of masking, beside other people's, on this machine
 # make bench-training   the speed of training, beside the Trainer's, and what each lever brings
 # make coursework   the students' notebooks, without solutions; ARGS="--students FILE.csv" for own seeds
-# make clean      removes .venv, .colab and everything that running the series made
+# make book       the series as a web book, from the committed outputs: build/book/html/index.html
+# make clean      removes .venv, .colab and everything that running the series made, but no seeds and no grades
 #
 # Options for `run`, `mutants`, `coursework` and the two `bench` go into ARGS:   make run ARGS="--minutes 30"
 # Another scale:                       SCALE=smoke make run
@@ -18,6 +19,7 @@ CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 FOR_RUN := .venv/installed-run
 FOR_COURSEWORK := .venv/installed-coursework
+FOR_BOOK := .venv/installed-book
 FOR_TEST := .venv/installed-test
 
 # What `check` leaves to `test`: files that train, start other processes or count many random draws. It uses
@@ -26,7 +28,7 @@ SLOWER := benchmark_training cli collator experiment experiment_reproduced finet
           masking_distributions memory packaging real_input world
 FAST = $(filter-out $(SLOWER:%=tests/test_%.py),$(wildcard tests/test_*.py))
 
-.PHONY: run lab lint check test test-all test-browser mutants bench bench-training coursework clean
+.PHONY: run lab lint check test test-all test-browser mutants bench bench-training coursework book clean
 
 run: $(FOR_RUN)
 	@$(BIN)/python -m helpers run $(ARGS)
@@ -36,6 +38,9 @@ lab: $(FOR_RUN)
 
 coursework: $(FOR_COURSEWORK)
 	@$(BIN)/python -m helpers coursework release $(ARGS)
+
+book: $(FOR_BOOK)
+	@$(BIN)/python -m helpers book
 
 lint: $(FOR_TEST)
 	$(BIN)/ruff check .
@@ -48,7 +53,7 @@ check: lint
 test: PYTEST_OPTIONS =
 test-all: PYTEST_OPTIONS = -m "not real"
 test test-all: lint
-	SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake $(PYTEST_OPTIONS) tests notebooks
+	SCALE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --nbmake $(PYTEST_OPTIONS) tests notebooks
 
 test-browser: $(FOR_TEST)
 	$(BIN)/python tests/browser/chromium.py
@@ -64,19 +69,26 @@ bench-training: $(FOR_TEST)
 	$(BIN)/python -m tests.benchmarks.training $(ARGS)
 
 clean:
-	rm -rf .venv .colab data/runs data/locks build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .colab data/locks build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@# Nobody can make the students' seeds and the points that somebody typed again.
+	@for run in data/runs/* data/runs/.[!.]*; do \
+	  if [ -n "$$(find "$$run" \( -name record.json -o -name written.csv \) -print -quit 2>/dev/null)" ]; \
+	  then echo "Kept: $$run, with students' seeds or points"; else rm -rf "$$run"; fi; done
+	@rmdir data/runs 2>/dev/null || true
 
 # One environment. Each file stands for a set of extras that is installed, and is made again when one of the
-# two files that name the versions changes. What `test` needs holds what `run` and `coursework` need.
+# two files that name the versions changes. What `test` needs holds what the others need.
 $(FOR_RUN): EXTRAS = lab
 $(FOR_RUN): STAMPS = $(FOR_RUN)
 $(FOR_COURSEWORK): EXTRAS = lab,coursework
 $(FOR_COURSEWORK): STAMPS = $(FOR_RUN) $(FOR_COURSEWORK)
-$(FOR_TEST): EXTRAS = lab,test,browser,coursework,cluster
-$(FOR_TEST): STAMPS = $(FOR_RUN) $(FOR_COURSEWORK) $(FOR_TEST)
+$(FOR_BOOK): EXTRAS = lab,book
+$(FOR_BOOK): STAMPS = $(FOR_RUN) $(FOR_BOOK)
+$(FOR_TEST): EXTRAS = lab,test,browser,coursework,cluster,book
+$(FOR_TEST): STAMPS = $(FOR_RUN) $(FOR_COURSEWORK) $(FOR_BOOK) $(FOR_TEST)
 
 # Some installations list a Python that does not start, so each candidate is asked for its version.
-$(FOR_RUN) $(FOR_COURSEWORK) $(FOR_TEST): pyproject.toml constraints.txt
+$(FOR_RUN) $(FOR_COURSEWORK) $(FOR_BOOK) $(FOR_TEST): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 	  for python in $(CANDIDATES); do \
 	    if "$$python" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \

@@ -35,7 +35,12 @@ The experiment
                            < blocks masking model running settings verdicts
 Wing: reading other people's files
     reading/files          from bytes to lines
-    reading/labelled       splits, columns, schemes of tags  < reading
+    reading/splits         which file is which split  < reading
+    reading/tables         from lines to rows: columns, CSV, JSON  < reading
+    reading/schemes        how tags are spelt, and what they are in IOB2  < reading
+    reading/columns        which column holds the words and which the tags  < reading
+    reading/labelled       the labelled sentences of all splits  < reading
+    reading/overlap        held-out sentences in running text
     reading/text           unlabelled text, up to a number of words  < reading
 Wing: running the experiment
     running/artifacts      what is made once: looked up under a key, built if missing  < settings
@@ -43,7 +48,7 @@ Wing: running the experiment
     running/resume         budgets as branches of one training that can be stopped
                            < masking model pretraining running settings tokenization
     running/replicate      what all arms of a seed share
-                           < corpora masking model running settings tokenization world
+                           < corpora masking model reading running scoring settings tokenization world
     running/arm            one arm of one replicate: its keys, its making, its counts
                            < boundary finetuning model pretraining running scoring settings tokenization world
     running/plan           how many replicates fit, and in which precision
@@ -58,13 +63,20 @@ Wing: publishing it
     publishing/notebooks   the notebooks as files, and executing them  < running settings
     publishing/colab       badges, the setup cell, the project's address, Google Drive  < publishing settings
     publishing/pages       executed notebooks as web pages  < publishing
+    publishing/book        the sources of the web book, and calling Sphinx  < publishing settings
     publishing/report      a run told in words, and report.html  < figures publishing settings
 Wing: assigning it
-    coursework/exercises   the graded exercises, and handing them out  < publishing settings
-    coursework/collecting  what students hand in  < coursework
+    coursework/archives    notebooks in folders and archives, within limits
+    coursework/records     students, their seeds, and files that people type into  < coursework
+    coursework/exercises   the graded exercises, and handing them out  < coursework publishing settings
     coursework/worker      the process that a student's code runs in
+    coursework/syscalls    the system calls that such a process may not make
     coursework/sandbox     that process behind walls, within limits  < coursework
-    coursework/grading     points, tables and feedback  < coursework
+    coursework/answers     a student's cell, read as Jupyter reads it  < coursework
+    coursework/collecting  what students hand in  < coursework
+    coursework/written     answers in words, and the points for them  < coursework
+    coursework/grades      the table of grades, and the feedback  < coursework
+    coursework/grading     points, each in a process of its own  < coursework running settings
 The door
     __main__               python -m helpers …
                            < blocks coursework experiment figures publishing running scoring settings

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 # Modules that import torch are imported where they are used, so that --help and address answer at once.
 from helpers import settings
-from helpers.publishing import colab, notebooks, pages
+from helpers.publishing import book, colab, notebooks, pages
 from helpers.settings import ROOT, SCALES, Settings
 
 CONTINUES = "What is finished is kept: the same command goes on from there."
@@ -86,6 +86,8 @@ def _message(error: Exception) -> str:
     """Return what to tell the user of an error that is not a defect of the program; "" for any other."""
     if isinstance(error, BrokenExecutor):  # says itself how it goes on
         return str(error)
+    if isinstance(error, book.BookError):
+        return str(error)
     if isinstance(error, notebooks.NotebookError | FloatingPointError):
         return f"{error}\n{CONTINUES}"
     if isinstance(error, MemoryError):
@@ -115,7 +117,10 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--scale", choices=SCALES, help="how large (default: the variable SCALE, or laptop)")
     what.add_argument("--corpus", help="'world' (the default), or a folder with train, dev and test files")
     what.add_argument(
-        "--text", nargs="+", metavar="FILE", help="unlabelled text for a folder: plain, .gz, .xz"
+        "--text", nargs="+", metavar="FILE", help="unlabelled text for a folder: plain, gzip, bzip2, xz"
+    )
+    what.add_argument(
+        "--columns", metavar="word=2,tag=3", help="which columns of a folder's files hold words and tags"
     )
     what.add_argument("--out", metavar="FOLDER", help="where results go (default: data/runs/SCALE)")
     what.add_argument("--seed", metavar="S", help="of the first replicate (default: 0); the next ones follow")
@@ -134,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         ("pretrain", pretrain, [what]),
         ("notebooks", execute_notebooks, []),
         ("address", address, []),
+        ("book", make_book, []),
     ):
         about = (command.__doc__ or "").partition("\n")[0]
         commands.add_parser(name, parents=parents, help=about, description=about).set_defaults(
@@ -181,6 +187,10 @@ def _add_coursework(parser: argparse.ArgumentParser) -> None:
     )
     last = steps.choices["grade"]
     last.add_argument("--no-isolation", action="store_true", help="run submissions with your own rights")
+    last.add_argument("--as-root", action="store_true", help="grade as root, in a machine you throw away")
+    last.add_argument(
+        "--jobs", type=_positive(int), metavar="N", help="side by side (default: all processors)"
+    )
     last.add_argument("--seconds", type=_positive(float), default=10.0, help="for each point (default: 10)")
     last.add_argument("--memory", type=_positive(int), default=2048, metavar="MB", help="default: 2048")
 
@@ -203,7 +213,9 @@ def _folder(text: str) -> Path:
 
 def _settings(options: argparse.Namespace) -> Settings:
     """Return the settings of this run; an option takes precedence over an environment variable."""
-    given = {name: getattr(options, name, None) for name in ("scale", "corpus", "text", "out", "seed")}
+    given = {
+        name: getattr(options, name, None) for name in ("scale", "corpus", "text", "columns", "out", "seed")
+    }
     for name, value in given.items():  # as from a variable of the shell that is not set
         if value is not None and not all(value if name == "text" else [value]):
             raise InputError(f"--{name} is empty: give a value, or leave it out")
@@ -393,20 +405,30 @@ def address(options: argparse.Namespace) -> None:
     _print(names or "Everything has this address already.")
 
 
+def make_book(options: argparse.Namespace) -> None:
+    """Make the web book from the committed notebooks, the Markdown files and the docstrings."""
+    _print(f"Book: {book.build()}")
+
+
 # --- coursework ---
 
 
 def release(options: argparse.Namespace) -> None:
     """Make the students' notebooks: a zip file for each student, or one for all."""
-    from helpers.coursework import exercises
+    from helpers.coursework import exercises, records
 
+    folder = options.release or exercises.FOLDER
     try:
-        roster = exercises.students(options.students) if options.students else None
-        folder = options.release or exercises.FOLDER
+        taken = (*records.OUR_COLUMNS, *(exercise.name for exercise in exercises.all_exercises()))
+        roster = records.students(options.students, taken) if options.students else None
         made = exercises.release(folder, roster, allow_placeholder=options.placeholder)
-    except exercises.CourseworkError as error:
+        kept = set(records.read(folder)["seeds"]) - {path.stem for path in made}
+    except records.CourseworkError as error:
         raise InputError(error) from error
     _print(f"{len(made)} to hand out: {made[0].parent}")
+    if kept:
+        names = ", ".join(sorted(kept)[:20]) + (", …" if len(kept) > 20 else "")
+        _print(f"{len(kept)} students of earlier hand-outs are not in the list and keep their seeds: {names}")
 
 
 def list_findings(options: argparse.Namespace) -> None:
@@ -425,14 +447,22 @@ def grade(options: argparse.Namespace) -> None:
     if os.name == "nt":
         raise InputError("grading needs Linux (in a virtual machine or WSL), or macOS with --no-isolation")
 
-    from helpers.coursework import exercises, grading, sandbox
+    if os.geteuid() == 0 and not options.as_root:
+        raise InputError(
+            "grading as root lifts some limits for what students hand in: grade as another user, or with "
+            "--as-root in a container or virtual machine that you throw away"
+        )
+
+    from helpers.coursework import exercises, grading, records, sandbox
 
     submissions = _collected(options)
     folder = (options.release or exercises.FOLDER) / "graded"
     limits = sandbox.Limits(options.seconds, options.memory << 20)
     try:
-        grades = grading.grade(submissions, folder, not options.no_isolation, limits)
-    except (exercises.CourseworkError, sandbox.IsolationError) as error:
+        grades = grading.grade(
+            submissions, folder, not options.no_isolation, limits, options.jobs, say=_print
+        )
+    except (records.CourseworkError, sandbox.IsolationError) as error:
         raise InputError(error) from error
     waiting = sum(grade.ungraded() for grade in grades)
     _print(f"Grades: {folder / 'grades.csv'}\nA page for each student: {folder / 'feedback'}")
@@ -443,11 +473,11 @@ def grade(options: argparse.Namespace) -> None:
 
 
 def _collected(options: argparse.Namespace) -> list:
-    from helpers.coursework import collecting, exercises
+    from helpers.coursework import collecting, exercises, records
 
     try:
         return collecting.collect(options.folder, options.release or exercises.FOLDER)
-    except exercises.CourseworkError as error:
+    except records.CourseworkError as error:
         raise InputError(error) from error
 
 

@@ -11,6 +11,9 @@ import random
 from collections.abc import Callable
 from math import isclose
 
+from scipy import stats
+
+UNLIKELY = 1e-9
 CHECKS: dict[str, Callable[[Callable], None]] = {}
 
 
@@ -67,6 +70,24 @@ def check(name: str, function: Callable) -> bool:
         print(f"{name}: passed")
         return True
     return False
+
+
+def unlikely(count: int, trials: int, probability: float) -> bool:
+    """Say whether a count is one that a right solution almost never gives.
+
+    For checks of what is drawn at random. They ask this a few hundred times in all, so a right solution loses
+    a point by bad luck less than once in a million times.
+
+    Args:
+        count: How often something happened.
+        trials: How often it could have.
+        probability: How likely a right solution makes it each time.
+
+    Returns:
+        Whether counts as far from the expected one as this have a probability below 1e-9; never where there
+        were no trials.
+    """
+    return trials > 0 and bool(stats.binomtest(count, trials, probability).pvalue < UNLIKELY)
 
 
 def _insist_on_a_result(function: Callable) -> Callable:
@@ -565,6 +586,19 @@ def _token_masking(token_masking: Callable) -> None:
     assert len([label for label in labels if label != -100]) == 3, (
         "15% of 20 tokens are 3, so three labels differ from -100"
     )
+    row = [2, *[20, 21] * 5, 3]
+    counts = set()
+    for seed in range(20):
+        result = token_masking(list(row), {0, 2, 3}, 0.25, (1, 0, 0), 4, [7, 8], random.Random(seed))
+        counts.add(sum(label != -100 for label in result[1]))
+    assert max(counts) < 5, (
+        "every token equal to a hidden one is hidden too: choose places in the row, not ids"
+    )
+    assert counts != {1} and len(counts) == 1, (
+        "where a row holds equal tokens, the number that is hidden is wrong or varies: "
+        "choose places in the row, each of them once, and count every token for the budget"
+    )
+    assert counts == {2}, f"25% of 10 tokens are 2.5, and Python's round makes that 2, not {min(counts)}"
 
 
 @exercise("whole_word_masking")
@@ -577,6 +611,10 @@ def _whole_word_masking(whole_word_masking: Callable) -> None:
     assert list(whole_word_masking([0, 0, 0, 1, 1, 1], 0.3, random.Random(0))) == [], (
         "the budget is 2 tokens and both words have 3, so neither fits"
     )
+    gaps = list(whole_word_masking([-1, 0, 3, 3, 7, -1], 1.0, random.Random(0)))
+    assert gaps == [1, 2, 3, 4], f"the numbers of words may have gaps: expected 1 to 4, got {gaps}"
+    ones = list(whole_word_masking(list(range(10)), 0.25, random.Random(0)))
+    assert len(ones) == 2, f"25% of 10 tokens are 2.5, and Python's round makes that 2, not {len(ones)}"
 
 
 @exercise("geometric_spans")
@@ -586,6 +624,12 @@ def _geometric_spans(geometric_spans: Callable) -> None:
     assert all(0 <= start < end <= 60 for start, end in spans), (
         "a span goes from start to end, its last word is end - 1, and the row has 60 words"
     )
+    for seed in range(20):
+        spans = geometric_spans(200, 60, 0.2, 10, random.Random(seed))
+        hidden = [word for start, end in spans for word in range(start, end)]
+        assert len(hidden) == len(set(hidden)), (
+            "two spans share a word: before you take a span, look at all its words, not only at its ends"
+        )
 
 
 @exercise("align_labels")
@@ -595,6 +639,16 @@ def _align_labels(align_labels: Callable) -> None:
     word_ids = [None, 0, 1, 1, 2, None]
     labels = list(align_labels(["B-LOC", "I-LOC", "O"], word_ids, names))
     assert labels == [-100, 1, 2, -100, 0, -100], f"expected [-100, 1, 2, -100, 0, -100], got {labels}"
+    names = ["O", "B-BOOK", "I-BOOK"]
+    try:
+        labels = list(align_labels(["B-BOOK", "B-BOOK"], [0, 0, 1, 1], names, label_all=True))
+    except (ValueError, KeyError) as error:
+        raise AssertionError(
+            f"with label_all a tag was looked up that is not in names ({error}): "
+            "change only the letter before the -, whatever type follows"
+        ) from error
+    assert labels != [1, 2, 2, 2], "two mentions side by side became one: a word with B- always begins one"
+    assert labels == [1, 2, 1, 2], f"with label_all expected [1, 2, 1, 2], got {labels}"
 
 
 @exercise("f1_in_buckets")

@@ -1,7 +1,7 @@
 """Token, whole-word and span masking as a data collator, for `Trainer` and for a plain `DataLoader`.
 
 It replaces `transformers.DataCollatorForLanguageModeling`, which cannot hide spans. In six lines, for a
-`datasets.Dataset` with a column "text":
+`datasets.Dataset` with a column "text"::
 
     rows = dataset.map(lambda batch: encode_with_word_ids(batch["text"], tokenizer, max_length=128),
                        batched=True, remove_columns=dataset.column_names)
@@ -11,6 +11,7 @@ It replaces `transformers.DataCollatorForLanguageModeling`, which cannot hide sp
     trainer.train()
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,14 +35,17 @@ def encode_with_word_ids(
     """Tokenize texts and keep the number of each token's word, which `MaskingCollator` needs.
 
     Words are the tokenizer's own (`BatchEncoding.word_ids`), so they differ from kind to kind:
+
     - BERT's WordPiece: text is split at blanks, and each punctuation mark is a word ("isn't:" is
       isn | ' | t | :).
     - Byte-level BPE of GPT-2 and RoBERTa: the blank before a word is part of it, and further blanks are a
       word. Consecutive punctuation marks are one word; so is an ending like 't ("isn't:" is isn | 't | :).
     - Unigram with Metaspace, as in T5 and XLM-R: text is split at blanks only ("isn't:" is one word). The "▁"
       before a word is part of it, and further blanks are words.
-    With `is_split_into_words` they are the words given; a byte-level tokenizer then needs
-    add_prefix_space=True to see blanks between them.
+
+    With `is_split_into_words` they are the words given. Byte-level tokenizers without add_prefix_space=True
+    would see no blanks between them, so all words but the first of a text are given one: the pieces are those
+    of the words in running text.
 
     Args:
         texts: strings, or lists of words with `is_split_into_words`. A text without words (an empty line) is
@@ -56,17 +60,26 @@ def encode_with_word_ids(
 
     Raises:
         ValueError: the tokenizer is slow, or does not split at blanks, so that a whole sentence would be
-            hidden as one word; or the texts are not of the kind that `is_split_into_words` says.
+            hidden as one word; the texts are not of the kind that `is_split_into_words` says; or a row of
+            `max_length` has no room for a word.
     """
     if not tokenizer.is_fast:
         raise ValueError(f"{type(tokenizer).__name__} is slow and has no word ids: use a fast tokenizer")
-    if any(isinstance(text, str) == is_split_into_words for text in texts):
-        raise ValueError("texts must be strings, or lists of words with is_split_into_words=True")
+    if isinstance(texts, str) or any(isinstance(text, str) == is_split_into_words for text in texts):
+        raise ValueError(
+            "texts must be a list of strings, or of lists of words with is_split_into_words=True"
+        )
+    special = tokenizer.num_special_tokens_to_add()
+    if max_length <= special:
+        raise ValueError(
+            f"max_length is {max_length}: it must be above {special}, the special tokens of a row"
+        )
     rows: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "word_ids": []}
     if not len(texts):
         return rows
     options = {"max_length": max_length, "is_split_into_words": is_split_into_words}
-    encodings = tokenizer(list(texts), truncation=True, **options).encodings
+    given = _with_blanks(texts, tokenizer) if is_split_into_words else list(texts)
+    encodings = tokenizer(given, truncation=True, **options).encodings
     special_ids = _special_ids(tokenizer)
     for text, encoding in zip(texts, encodings, strict=True):
         if isinstance(text, str):
@@ -94,7 +107,7 @@ class MaskingCollator:
     each evaluation sees other masks: to compare checkpoints, mask the evaluation rows once beforehand.
 
     Raises:
-        ValueError: the tokenizer has no mask token, or the seed is negative.
+        ValueError: the tokenizer has no mask token, the scheme is none, or the seed is negative.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -103,6 +116,10 @@ class MaskingCollator:
     seed: int = 0  # at least 0
 
     def __post_init__(self):
+        if not isinstance(self.scheme, Scheme):
+            raise ValueError(
+                f'scheme is {self.scheme!r}: write it as Scheme(strategy="span", mask_rate=0.15)'
+            )
         if self.tokenizer.mask_token is None:
             raise ValueError("the tokenizer has no mask token: set tokenizer.mask_token")
         if self.seed < 0:
@@ -116,7 +133,7 @@ class MaskingCollator:
         return {**self.__dict__, "_generator": None, "_generator_seeds": None}
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Make a batch of rows.
+        """Make a batch of rows, at least one.
 
         Args:
             features: rows with "input_ids" and, of the same length, "word_ids" (-1 or None at special
@@ -127,9 +144,11 @@ class MaskingCollator:
             hidden), and the tokenizer's other model inputs if the rows have them ("token_type_ids").
 
         Raises:
-            ValueError: a column is missing or has another length, or `helpers.masking.mask` refuses the rows,
-                for example one without words.
+            ValueError: there are no rows, a column is missing or has another length, or
+                `helpers.masking.mask` refuses the rows, for example one without words.
         """
+        if not len(features):
+            raise ValueError("a batch needs at least one row: check that the texts hold words")
         names = {*self.tokenizer.model_input_names, "attention_mask"}
         batch = self.tokenizer.pad(
             [{name: row[name] for name in row if name in names} for row in features],
@@ -181,11 +200,27 @@ def _special_ids(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
     return {*tokenizer.all_special_ids} - ({tokenizer.unk_token_id} - {*roles})
 
 
+def _with_blanks(texts: Sequence[Sequence[str]], tokenizer: "PreTrainedTokenizerBase") -> list[list[str]]:
+    """Put blanks before words, if the tokenizer then makes of them what it makes of running text."""
+
+    def pieces(text: str | list[str]) -> list[int]:
+        split = not isinstance(text, str)
+        return tokenizer(text, is_split_into_words=split, add_special_tokens=False)["input_ids"]
+
+    running = pieces("a b")
+    if pieces(["a", "b"]) == running or pieces(["a", " b"]) != running:
+        return [list(words) for words in texts]
+    return [
+        [word if word[:1].isspace() or not place else f" {word}" for place, word in enumerate(words)]
+        for words in texts
+    ]
+
+
 def _refuse_words_with_blanks(text: str, encoding: "Encoding") -> None:
     """Raise ValueError if a word has a blank inside: then the tokenizer's word ids do not split the text."""
     for word in {*encoding.word_ids} - {None}:
         start, end = encoding.word_to_chars(word)
-        if " " in (joined := text[start:end].strip()):
+        if re.search(r"\s", joined := text[start:end].strip()):
             raise ValueError(
                 f"the tokenizer takes {joined!r} for one word: its pre-tokenizer does not split at blanks. "
                 "Give lists of words with is_split_into_words=True, or use another tokenizer"

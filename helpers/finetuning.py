@@ -37,12 +37,15 @@ def finetune(
         The tagger, in evaluation mode.
 
     Raises:
+        ValueError: no word of the windows has a label.
         FloatingPointError: the loss of some step is infinite or not a number.
         MemoryError: the GPU's memory does not hold a batch.
 
     Source:
         Devlin et al. (2019), section 5.3; Micikevicius et al. (2018), section 3.2.
     """
+    if not (windows.labels != -100).any():
+        raise ValueError("there is no labelled word to train on: give at least one sentence with words")
     keep_freed_memory()
     model = token_classifier(pretrained, tags, settings.seed, settings.dropout).to(pretrained.device)
     optimizer = torch.optim.AdamW(
@@ -156,7 +159,7 @@ def predict(
     """
     predictions = torch.zeros_like(windows.input_ids)
     lengths = windows.attention_mask.sum(1)  # [windows]
-    for batch in lengths.argsort(stable=True).split(batch_size):
+    for batch in lengths.argsort(stable=True).split(batch_size) if len(lengths) else ():
         with precision(dtype, model.device), _memory_for(len(batch), model.device):
             logits, positions = _scores(model, windows, batch, windows.word >= 0)
         predictions[batch] = predictions[batch].scatter(1, positions, logits.argmax(-1).cpu())

@@ -13,7 +13,7 @@ shape depends on the data.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from numbers import Integral
 from typing import NamedTuple
@@ -73,8 +73,9 @@ class Scheme:
 class Vocabulary:
     """What masking needs to know about a tokenizer. Replacements are drawn from all but the special ids.
 
-    The special ids serve for nothing else. Tokens that must never be hidden are marked by the word id -1
-    instead, because a special token can be text: the unknown word is one.
+    The special ids serve for nothing else, so ids that belong to no token are listed among them. Tokens that
+    must never be hidden are marked by the word id -1 instead, because a special token can be text: the
+    unknown word is one.
 
     Raises:
         ValueError: the size is not a whole number above 0, an id does not lie in 0 … size − 1, or all tokens
@@ -84,6 +85,8 @@ class Vocabulary:
     size: int
     mask_token_id: int
     special_ids: tuple[int, ...] = ()
+    # The special ids as runs (first id, how many).
+    never_drawn: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         if not isinstance(self.size, Integral) or self.size < 1:
@@ -93,8 +96,16 @@ class Vocabulary:
                 raise ValueError(
                     f"mask_token_id and special_ids must lie in 0 … {self.size - 1}, not {token_id!r}"
                 )
-        if len({self.mask_token_id, *self.special_ids}) >= self.size:
+        special_ids = {self.mask_token_id, *self.special_ids}
+        if len(special_ids) >= self.size:
             raise ValueError(f"all {self.size} tokens are special: none is left to replace others")
+        runs: list[list[int]] = []
+        for special_id in sorted(special_ids):
+            if runs and special_id == sum(runs[-1]):
+                runs[-1][1] += 1
+            else:
+                runs.append([int(special_id), 1])
+        object.__setattr__(self, "never_drawn", tuple(map(tuple, runs)))
 
     @classmethod
     def of(cls, tokenizer) -> "Vocabulary":
@@ -104,9 +115,13 @@ class Vocabulary:
             tokenizer: a `transformers` tokenizer with a mask token.
 
         Returns:
-            Its vocabulary, added tokens included.
+            Its vocabulary, added tokens included. Where the ids have gaps, it goes up to the largest, and the
+            ids that belong to no token are special.
         """
-        return cls(len(tokenizer), tokenizer.mask_token_id, tuple(tokenizer.all_special_ids))
+        ids = set(tokenizer.get_vocab().values())
+        size = max(ids) + 1
+        gaps = sorted(set(range(size)) - ids)
+        return cls(size, tokenizer.mask_token_id, (*tokenizer.all_special_ids, *gaps))
 
 
 class Masked(NamedTuple):
@@ -516,10 +531,10 @@ def corrupt(
         hidden = hidden.scatter(1, positions, used)
         fate_by_position = torch.zeros_like(hidden, dtype=torch.long).scatter(1, positions, fate)
         fate = fate_by_position.gather(1, run_starts(hidden).gather(1, positions))
-    special_ids = {vocabulary.mask_token_id, *vocabulary.special_ids}
-    replacement = _lower(keys.slots) * (vocabulary.size - len(special_ids)) >> BITS
-    for special_id in sorted(special_ids):  # step over it
-        replacement = replacement + (replacement >= special_id)
+    ordinary = vocabulary.size - sum(number for _, number in vocabulary.never_drawn)
+    replacement = _lower(keys.slots) * ordinary >> BITS
+    for first, number in vocabulary.never_drawn:  # step over them
+        replacement = replacement + number * (replacement >= first)
     replacement = replacement.to(original.dtype)
     show_mask, show_random, _ = scheme.corruption
     mask_below, random_below = round(show_mask * (1 << BITS)), round((show_mask + show_random) * (1 << BITS))
@@ -647,7 +662,7 @@ def _refuse_bad_input(
                 f"{name} has {list(tensor.shape)}, input_ids {list(input_ids.shape)}"
             )
         if tensor.dtype not in (torch.int64, torch.int32):
-            raise ValueError(f"{name} must be int64 or int32, not {tensor.dtype}")
+            raise ValueError(f"{name} must be int64 or int32, not {tensor.dtype}: convert it with .long()")
         if tensor.device != input_ids.device:
             raise ValueError(f"{name} is on {tensor.device}, input_ids on {input_ids.device}")
     if not _same_device(generator.device, input_ids.device):
@@ -658,12 +673,15 @@ def _refuse_bad_input(
     if input_ids.shape[1] + scheme.longest > 1 << PLACE_BITS:
         raise ValueError(
             f"rows of {input_ids.shape[1]} tokens are too long: at most {(1 << PLACE_BITS) - scheme.longest}"
+            "; cut them"
         )
     can_hide = word_ids >= 0
-    wordless = word_ids.amax(1) < 0
+    wordless = can_hide.sum(1) == 0
     if wordless.count_nonzero():
         row = int(wordless.nonzero()[0])
-        raise ValueError(f"row {row} has no word that could be hidden: every word id is -1")
+        raise ValueError(
+            f"row {row} has no word that could be hidden: every word id is -1. Leave such rows out"
+        )
     if (masked := (input_ids == vocabulary.mask_token_id) & can_hide).count_nonzero():
         row, column = masked.nonzero()[0].tolist()
         raise ValueError(
@@ -675,15 +693,20 @@ def _refuse_bad_input(
             row, column = outside_text.nonzero()[0].tolist()
             raise ValueError(
                 f"mention_ids must be -1 where word_ids are; row {row}, position {column} is not"
+                ": set it to -1"
             )
         same_word = (word_ids[:, 1:] == word_ids[:, :-1]) & can_hide[:, 1:]
         if (cuts := same_word & (mention_ids[:, 1:] != mention_ids[:, :-1])).any():
             row, column = cuts.nonzero()[0].tolist()
-            raise ValueError(f"mentions must consist of whole words; row {row} has one cut at {column + 1}")
+            raise ValueError(
+                f"mentions must consist of whole words; row {row} has one cut at {column + 1}. Give all "
+                "tokens of a word one mention id"
+            )
     decreases = (word_ids[:, 1:] < word_ids[:, :-1]) & can_hide[:, 1:]
     if decreases.count_nonzero():
         row, column = decreases.nonzero()[0].tolist()
         raise ValueError(
             f"word ids must not decrease between two special tokens; in row {row} "
-            f"{word_ids[row, column]} is followed by {word_ids[row, column + 1]} at position {column + 1}"
+            f"{word_ids[row, column]} is followed by {word_ids[row, column + 1]} at position {column + 1}. "
+            "Number the words from left to right, and give the word id -1 to special tokens"
         )

@@ -40,14 +40,21 @@ def spans(tags: Sequence[str]) -> list[Mention]:
         The mentions in order, as (type, first word, one past the last word).
 
     Raises:
-        ValueError: A tag is not O, B-TYPE or I-TYPE.
+        ValueError: A tag is not O, B-TYPE or I-TYPE, or the tags are one string.
 
     Source:
         Nakayama (2018), github.com/chakki-works/seqeval, `mode="strict", scheme=IOB2`.
     """
+    if isinstance(tags, str):
+        raise ValueError(f"the tags of a sentence must be a list, one tag per word, not {tags!r}")
     mentions: list[Mention] = []
     start, entity_type = None, None  # the mention that is open
     for position, tag in enumerate([*tags, "O"]):
+        if not isinstance(tag, str):
+            raise ValueError(
+                f"tag {tag!r} at word {position} is not text: use names, such as B-PER, and leave out "
+                "positions that are not scored (-100); tokenization.decode does both"
+            )
         if tag != "O" and tag[:2] not in ("B-", "I-"):
             raise ValueError(f"tag {tag!r} at word {position} is not IOB2: use O, B-TYPE or I-TYPE")
         if start is not None and tag == f"I-{entity_type}":
@@ -122,12 +129,13 @@ def count(
         occurs.
 
     Raises:
-        ValueError: Lengths differ (the message names the sentence), a tag is not IOB2, the edges leave gaps,
-            or `novelty` comes without `sentences`.
+        ValueError: Lengths differ or a tag is not IOB2 (the message names the sentence), one sentence comes
+            instead of a list of sentences, the edges leave gaps, or `novelty` comes without `sentences`.
     """
     if novelty is not None and sentences is None:
         raise ValueError("novelty is a property of words: pass sentences as well")
     _check_edges(edges)
+    _check_nesting("gold tags", gold)
     _check_lengths("predicted tags", gold, predicted)
     if sentences is not None:
         _check_lengths("words", gold, sentences)
@@ -182,8 +190,10 @@ class _Mentions(NamedTuple):
 
 def _types(*corpora: Sequence[Sequence[str]]) -> list[str]:
     """Return the types of all tags, sorted; refuse a tag that is not IOB2, and say where it is."""
-    tags = set(chain.from_iterable(chain.from_iterable(corpora))) - {"O"}
-    if any(tag[:2] not in ("B-", "I-") for tag in tags):
+    flat = list(chain.from_iterable(chain.from_iterable(corpora)))
+    is_text = all(issubclass(kind, str) for kind in set(map(type, flat)))
+    tags = set(flat) - {"O"} if is_text else set()
+    if not is_text or any(tag[:2] not in ("B-", "I-") for tag in tags):
         for number, sentence in enumerate(chain.from_iterable(zip(*corpora, strict=True))):
             try:
                 spans(sentence)
@@ -309,7 +319,18 @@ def _check_edges(edges: Sequence[int]) -> None:
         raise ValueError(f"edges {tuple(edges)} must start at 1 and increase, as in {EDGES}")
 
 
-def _check_lengths(name: str, gold: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> None:
+def _check_nesting(name: str, sentences: Sequence[Sequence[object]]) -> None:
+    """Refuse what is not a list of lists, such as one sentence, or numbers."""
+    for number, sentence in enumerate(sentences if hasattr(sentences, "__len__") else [sentences]):
+        if isinstance(sentence, str) or not hasattr(sentence, "__len__"):
+            raise ValueError(
+                f"{name} must be a list of sentences, each a list with one item per word; item {number} is "
+                f"{sentence!r}. Wrap a single sentence in a list"
+            )
+
+
+def _check_lengths(name: str, gold: Sequence[Sequence[str]], other: Sequence[Sequence[object]]) -> None:
+    _check_nesting(name, other)
     if len(gold) != len(other):
         raise ValueError(f"{len(gold)} sentences of gold tags but {len(other)} of {name}")
     for number, (tags, items) in enumerate(zip(gold, other, strict=True)):

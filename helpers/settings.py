@@ -145,6 +145,7 @@ class Settings:
     corpus: str = "world"
     text: tuple[str, ...] = ()
     out: Path = ROOT / "data" / "runs" / "laptop"
+    columns: str = ""  # of words and tags in the corpus's files, such as "word=2,tag=3"; "" to find them
 
     def variables(self) -> dict[str, str]:
         """Return the environment in which `from_environment` gives these settings, in any folder."""
@@ -155,6 +156,7 @@ class Settings:
             "TEXT": json.dumps([str(Path(file).resolve()) for file in self.text]) if self.text else "",
             "OUT": str(self.out),
             "SEED": str(self.scale.first_seed),
+            "TAG_COLUMNS": self.columns,
         }
 
 
@@ -186,6 +188,7 @@ def choose(
     text: tuple[str, ...] = (),
     out: str | Path | None = None,
     seed: int = 0,
+    columns: str = "",
 ) -> Settings:
     """Choose settings by name.
 
@@ -195,25 +198,28 @@ def choose(
         text: files of unlabelled text, for a folder.
         out: where results go; a folder in data/runs, named after scale, corpus and seed, if left out.
         seed: of the first replicate; the others follow it.
+        columns: which columns of a folder's files hold words and tags, such as "word=2,tag=3".
 
     Returns:
         The settings.
 
     Raises:
-        ValueError: there is no scale of that name, or text is given for the world, which brings its own, or
-            the seed is negative.
+        ValueError: there is no scale of that name, or text or columns are given for the world, which has its
+            own, or the seed is negative.
     """
     if scale not in SCALES:
         raise ValueError(f"SCALE is {scale!r}; choose one of {', '.join(SCALES)}")
     if corpus == "world" and text:
         raise ValueError("the built-in world brings its own text: leave TEXT out, or give a CORPUS folder")
+    if corpus == "world" and columns:
+        raise ValueError("the built-in world has no columns: leave TAG_COLUMNS out, or give a CORPUS folder")
     if not 0 <= seed <= MOST_SEED:
         raise ValueError(f"SEED is {seed}; choose a whole number from 0 to {MOST_SEED:,}")
     if out is None:
         name = scale if corpus == "world" else f"{scale}-{Path(corpus).resolve().name}"
         out = ROOT / "data" / "runs" / (f"{name}-seed-{seed}" if seed else name)
     chosen = replace(SCALES[scale], first_seed=seed) if seed else SCALES[scale]
-    return Settings(chosen, corpus, tuple(text), Path(out).resolve())
+    return Settings(chosen, corpus, tuple(text), Path(out).resolve(), columns)
 
 
 def from_environment(
@@ -222,10 +228,12 @@ def from_environment(
     text: Sequence[str] | None = None,
     out: str | None = None,
     seed: str | None = None,
+    columns: str | None = None,
 ) -> Settings:
-    """Choose settings by the variables SCALE, CORPUS, TEXT, OUT and SEED; by default `laptop` on the world.
+    """Choose settings by the variables of the environment; by default `laptop` on the world.
 
-    TEXT holds several files as PATH does, or as a JSON list, which file names with any character fit into.
+    They are SCALE, CORPUS, TEXT, OUT, SEED and TAG_COLUMNS. TEXT holds several files as PATH does, or as a
+    JSON list, which file names with any character fit into.
 
     Args:
         scale: in place of the variable, like the others; as for `choose`.
@@ -233,6 +241,7 @@ def from_environment(
         text: in place of TEXT.
         out: in place of OUT.
         seed: in place of SEED.
+        columns: in place of TAG_COLUMNS (COLUMNS is the width of a terminal).
 
     Returns:
         The settings.
@@ -249,6 +258,7 @@ def from_environment(
         tuple(text or _files(os.environ.get("TEXT", ""))),
         out or os.environ.get("OUT") or None,
         int(seed),
+        columns or os.environ.get("TAG_COLUMNS") or "",
     )
 
 

@@ -3,11 +3,11 @@
 A piece is one entry of the vocabulary; a word is what the tokenizer itself calls a word.
 """
 
+import sys
+import warnings
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]  # ids 0–4
 IGNORED = -100  # the label that PyTorch's cross entropy leaves out
+COVERAGE = 0.9995  # of the text's characters that the alphabet is to hold, as in SentencePiece
+MOST_UNKNOWN = 0.01  # of the pieces; above it, `pack` warns
+BLOCK = 1 << 20  # characters or pieces that are worked on together, so that memory stays bounded
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,9 @@ def train(text: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
     """Learn a cased WordPiece vocabulary from lines of text.
 
     Words are normalised and split as in BERT, but keep their case and accents; the `tokenizers` library
-    learns the pieces. The same text gives the same vocabulary in every process. Of a very large alphabet only
-    the most frequent max(100, vocabulary_size / 8) characters are kept.
+    learns the pieces. The same text gives the same vocabulary in every process. Of a large alphabet the most
+    frequent characters are kept: max(100, vocabulary_size / 8) of them, and more if it takes more to cover
+    99.95% of the text, as far as the vocabulary has room. Words with other characters become [UNK].
 
     Args:
         text: lines.
@@ -61,20 +65,25 @@ def train(text: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
         ValueError: the text holds no words, or its characters alone overflow the vocabulary.
 
     Source:
-        Devlin et al. 2019; google-research/bert, tokenization.py.
+        Devlin et al. 2019; google-research/bert, tokenization.py. The coverage: Kudo and Richardson 2018,
+        SentencePiece.
     """
     text = list(text)
     backend = _bert_tokenizer(None).backend_tokenizer
     normalize, split = backend.normalizer.normalize_str, backend.pre_tokenizer.pre_tokenize_str
-    counts = Counter(chain.from_iterable(text))
+    counts = _count_characters(text)
     ranked = sorted((c for c in counts if normalize(c).strip() == c), key=lambda c: (-counts[c], c))
-    alphabet = sorted(ranked[: max(100, vocabulary_size // 8)])
-    if not alphabet:
+    if not ranked:
         raise ValueError("No words to learn a vocabulary from: give at least one line of text.")
+    goes_on = {c: len(split(normalize(f"a{c}"))) == 1 for c in ranked}  # whether it can stand inside a word
+    pieces = len(SPECIAL_TOKENS) + np.cumsum([1 + goes_on[c] for c in ranked])
+    covered = np.cumsum([counts[c] for c in ranked])
+    needed = 1 + int(np.searchsorted(covered, COVERAGE * covered[-1]))
+    fitting = int(np.searchsorted(pieces, vocabulary_size, side="right"))
+    alphabet = sorted(ranked[: max(100, vocabulary_size // 8, min(needed, fitting))])
     # The trainer numbers the pieces "##a", "##b", … in the order of a hash table, which differs between
     # processes, and breaks ties by these numbers. Handing them over in order, as tokens to keep, fixes it.
-    inside_words = [c for c in alphabet if len(split(normalize(f"a{c}"))) == 1]
-    first_pieces = SPECIAL_TOKENS + alphabet + [f"##{c}" for c in inside_words]
+    first_pieces = SPECIAL_TOKENS + alphabet + [f"##{c}" for c in alphabet if goes_on[c]]
     if len(first_pieces) > vocabulary_size:
         raise ValueError(
             f"vocabulary_size={vocabulary_size} is too small: special tokens and single characters of this "
@@ -120,22 +129,66 @@ def pack(
         raise ValueError(f"length={length} leaves no room for text: choose at least 3.")
     ids, pieces, stream = _encode_text(text, tokenizer)
     body = length - 1  # pieces of text in a row, after [CLS]
-    rows = int(pieces[stream].sum()) // body
+    ends = np.cumsum(pieces[stream])  # pieces of text up to the end of each chunk
+    rows = int(ends[-1]) // body if len(ends) else 0
     if rows < max(1, minimum_rows):
         raise ValueError(
             f"The text is too short: it fills {rows} rows of {length} pieces, and at least "
-            f"{max(1, minimum_rows)} are needed. Give more text, or a smaller length or batch size."
+            f"{max(1, minimum_rows)} are needed. Give more text."
         )
-    piece_numbers = _ranges(np.cumsum(pieces) - pieces, pieces, stream)
-    ids = ids[piece_numbers[: rows * body]].reshape(rows, body)
-    is_word = ids != tokenizer.sep_token_id
-    starts_word = is_word & ~_is_continuation(tokenizer)[ids]
-    starts_word[:, 0] = is_word[:, 0]
-    word = np.where(is_word, np.cumsum(starts_word, axis=1) - 1, -1)
-    cls = np.full((rows, 1), tokenizer.cls_token_id)
-    return Blocks(
-        input_ids=torch.from_numpy(np.hstack([cls, ids])),
-        word_ids=torch.from_numpy(np.hstack([np.full_like(cls, -1), word])),
+    begins = np.cumsum(pieces) - pieces  # where each chunk's pieces stand in `ids`
+    continues = _is_continuation(tokenizer)
+    blocks = Blocks(*(torch.empty(rows, length, dtype=torch.long) for _ in range(2)))
+    blocks.input_ids[:, 0], blocks.word_ids[:, 0] = tokenizer.cls_token_id, -1
+    at_a_time = max(1, BLOCK // length)
+    for row in range(0, rows, at_a_time):
+        start, end = row * body, min(row + at_a_time, rows) * body
+        first, last = np.searchsorted(ends, [start, end - 1], side="right")
+        block = ids[_ranges(begins, pieces, stream[first : last + 1])]
+        skipped = start - (int(ends[first - 1]) if first else 0)  # pieces that are in the row before
+        block = block[skipped : skipped + end - start].reshape(-1, body)
+        is_word = block != tokenizer.sep_token_id
+        starts_word = is_word & ~continues[block]
+        starts_word[:, 0] = is_word[:, 0]
+        word = np.where(is_word, np.cumsum(starts_word, axis=1) - 1, -1)
+        blocks.input_ids[row : row + at_a_time, 1:] = torch.from_numpy(block)
+        blocks.word_ids[row : row + at_a_time, 1:] = torch.from_numpy(word)
+    if (share := unknown_share(blocks, tokenizer)) > MOST_UNKNOWN:
+        warnings.warn(unknown_note(share, tokenizer).removeprefix("Warning: "), stacklevel=2)
+    return blocks
+
+
+def unknown_share(blocks: Blocks, tokenizer: PreTrainedTokenizerFast) -> float:
+    """Work out how much of packed text is unknown.
+
+    Args:
+        blocks: as `pack` returns them.
+        tokenizer: that they were packed with.
+
+    Returns:
+        The share of [UNK] among the pieces, without [CLS] and [SEP].
+    """
+    pieces = (blocks.word_ids >= 0).sum().item()
+    return (blocks.input_ids == tokenizer.unk_token_id).sum().item() / max(1, pieces)
+
+
+def unknown_note(share: float, tokenizer: PreTrainedTokenizerFast) -> str:
+    """Say how much of a text is unknown, and above 1% what to do.
+
+    Args:
+        share: of [UNK] among the pieces.
+        tokenizer: that the text was packed with.
+
+    Returns:
+        A sentence, or several.
+    """
+    note = f"{share:.2%} of the text's pieces are [UNK]."
+    if share <= MOST_UNKNOWN:
+        return note
+    return (
+        f"Warning: {note} A vocabulary of {len(tokenizer):,} pieces lacks characters of this text: choose a "
+        "larger one. A word of more than 100 characters is [UNK] as well: text without blanks has to be "
+        "split into words beforehand."
     )
 
 
@@ -244,12 +297,12 @@ def encode(
     labels, sentence_numbers, words = np.full(shape, IGNORED), np.full(shape, -1), np.full(shape, -1)
     row = 0
     for number, (encoding, windows) in enumerate(zip(encodings, cuts, strict=True)):
-        word_ids = encoding.word_ids
+        ids, word_ids = encoding.ids, encoding.word_ids  # once: each access copies the whole list
         first = np.array(label_pieces(range(len(sentences[number])), word_ids), np.int64)
         label = np.array(label_pieces(tags[number], word_ids), np.int64) if tags is not None else None
         for start, end, score_from, score_to in windows:
             input_ids[row, 0] = tokenizer.cls_token_id
-            input_ids[row, 1 : 1 + end - start] = encoding.ids[start:end]
+            input_ids[row, 1 : 1 + end - start] = ids[start:end]
             input_ids[row, 1 + end - start] = tokenizer.sep_token_id
             attention_mask[row, : 2 + end - start] = 1
             scored = score_from + np.flatnonzero(first[score_from:score_to] >= 0)
@@ -268,7 +321,8 @@ def decode(
     """Read one tag for each word off a model's predictions.
 
     Tags stay as the model chose them, even if they break IOB2 (an I- that follows no B-): strict scoring must
-    see that. Words that no window scores, because they have no pieces, get "O".
+    see that. No window scores words that have no pieces. They belong to the mention that goes on behind them:
+    before an I- of some type they get I- of that type, or B- if no mention of the type is open; else "O".
 
     Args:
         windows: the sentences, as `encode` returns them.
@@ -279,7 +333,7 @@ def decode(
     Returns:
         The tags of each sentence.
     """
-    tags = [["O"] * len(sentence) for sentence in sentences]
+    chosen: list[list[str | None]] = [[None] * len(sentence) for sentence in sentences]
     scored = windows.word >= 0
     for number, word, choice in zip(
         windows.sentence[scored].tolist(),
@@ -287,8 +341,22 @@ def decode(
         predictions[scored].tolist(),
         strict=True,
     ):
-        tags[number][word] = names[choice]
-    return tags
+        chosen[number][word] = names[choice]
+    return [_without_gaps(tags) for tags in chosen]
+
+
+def _without_gaps(tags: Sequence[str | None]) -> list[str]:
+    """Give words without a tag the one that leads to the next tag."""
+    filled: list[str] = []
+    for place, tag in enumerate(tags):
+        if tag is None:
+            following = next(filter(None, tags[place:]), "O")
+            if not following.startswith("I-"):
+                tag = "O"
+            else:
+                tag = following if filled and filled[-1][2:] == following[2:] else f"B-{following[2:]}"
+        filled.append(tag)
+    return filled
 
 
 def _bert_tokenizer(vocabulary: dict[str, int] | None) -> PreTrainedTokenizerFast:
@@ -321,11 +389,34 @@ def _encode_text(
 def _encode_chunks(chunks: list[str], tokenizer: PreTrainedTokenizerFast) -> tuple[np.ndarray, np.ndarray]:
     """Return the ids of [SEP] and of all chunks' pieces, one after the other, and each one's piece count."""
     backend = _plain_text_backend(tokenizer)
-    batches = [chunks[start : start + 100] for start in range(0, len(chunks), 100)]  # faster than one by one
-    encodings = backend.encode_batch(batches, is_pretokenized=True, add_special_tokens=False)
-    ids = [tokenizer.sep_token_id, *chain.from_iterable(e.ids for e in encodings)]
-    chunk_of_piece = [0, *(1 + 100 * k + chunk for k, e in enumerate(encodings) for chunk in e.word_ids)]
-    return np.array(ids), np.bincount(chunk_of_piece, minlength=1 + len(chunks))
+    ids, pieces = array("i", [tokenizer.sep_token_id]), [np.ones(1, np.int64)]
+    for block in _in_blocks(chunks):
+        batches = [
+            block[start : start + 100] for start in range(0, len(block), 100)
+        ]  # faster than one by one
+        encodings = backend.encode_batch(batches, is_pretokenized=True, add_special_tokens=False)
+        for batch, encoding in zip(batches, encodings, strict=True):
+            ids.extend(encoding.ids)
+            pieces.append(np.bincount(np.array(encoding.word_ids, np.int64), minlength=len(batch)))
+    return np.frombuffer(ids, np.int32), np.concatenate(pieces)
+
+
+def _in_blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield texts, as many at a time as have `BLOCK` characters."""
+    start = size = 0
+    for number, text in enumerate(texts, start=1):
+        size += len(text)
+        if size >= BLOCK or number == len(texts):
+            yield texts[start:number]
+            start, size = number, 0
+
+
+def _count_characters(text: Sequence[str]) -> dict[str, int]:
+    counts = np.zeros(sys.maxunicode + 1, np.int64)
+    for block in _in_blocks(text):
+        codes = np.frombuffer("".join(block).encode("utf-32-le", "surrogatepass"), np.uint32)
+        counts += np.bincount(codes, minlength=len(counts))
+    return {chr(code): int(counts[code]) for code in np.flatnonzero(counts)}
 
 
 def _is_continuation(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:

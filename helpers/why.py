@@ -288,7 +288,7 @@ def restored_mentions(
         A row for each bucket of lengths in words, with the columns length, mentions (how many), pieces (how
         many), restored (0–100, mentions with all pieces right), pieces_restored (0–100, pieces that are
         right), and for the first piece and later ones (NaN where there are none) right_type, other_types and
-        true (0–100), each behind "first_" or "later_".
+        true (0–100), each behind `first_` or `later_`.
     """
     row, start, end, of_type = torch.tensor(mentions[["row", "start", "end", "type"]].to_numpy().T)
     chosen = input_ids[row]  # [mentions, length]

@@ -45,3 +45,8 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def pytest_make_parametrize_id(val):
+    """Names no bytes: packed ones hold a time, and all workers have to find the same tests."""
+    return "bytes" if isinstance(val, bytes) else None

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture
 def environment(monkeypatch):
     """No run of the outer world reaches the tests, and none of theirs leaks out."""
-    for name in ("SCALE", "CORPUS", "TEXT", "OUT"):
+    for name in ("SCALE", "CORPUS", "TEXT", "OUT", "TAG_COLUMNS"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     return monkeypatch
@@ -60,7 +60,9 @@ def test_kernels_in_another_folder_find_the_same_files(chosen, monkeypatch, tmp_
     """Options are passed on, and leave this process's environment alone."""
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
-    run, _ = chosen("--corpus", "mine", "--text", "a.txt", "10:30 news.gz", "--out", "results", "--seed", "7")
+    corpus = ("--corpus", "mine", "--text", "a.txt", "10:30 news.gz", "--columns", "word=2,tag=3")
+    run, _ = chosen(*corpus, "--out", "results", "--seed", "7")
+    assert run.columns == "word=2,tag=3"
     assert os.environ == before
     assert run.corpus == str(tmp_path / "mine") and run.out == tmp_path / "results"
     assert (

@@ -1,6 +1,7 @@
 """The data collator: words of three kinds of tokenizers, padding, `Trainer`, workers and seeds, errors."""
 
 import copy
+import json
 import pickle
 import random
 import re
@@ -156,6 +157,13 @@ def test_words_can_be_given_and_then_are_kept_whole_whatever_they_hold(tokenizer
     columns = encode_with_word_ids(given, tokenizer, max_length=64, is_split_into_words=True)
     assert [max(word_ids) + 1 for word_ids in columns["word_ids"]] == [4, 1]
     assert {-1, 0, 1, 2, 3} == set(columns["word_ids"][0])
+
+
+def test_words_that_are_given_have_the_pieces_that_they_have_in_running_text(tokenizer):
+    for words in (["harbour", "of", "(lisbon)", "isn't"], ["ka", " ri"], ["two"]):
+        text = " ".join(word.strip() for word in words)
+        given = encode_with_word_ids([words], tokenizer, max_length=64, is_split_into_words=True)
+        assert given["input_ids"] == encode_with_word_ids([text], tokenizer, max_length=64)["input_ids"]
 
 
 def test_long_texts_are_cut_and_texts_without_words_left_out(tokenizer):
@@ -509,6 +517,28 @@ def test_the_collator_of_transformers_with_a_seed_repeats_its_masks_where_ours_d
 # Errors
 
 
+def test_ids_with_gaps_are_replaced_by_ids_that_exist(wordpiece):
+    state = json.loads(wordpiece.backend_tokenizer.to_str())
+    ids = {token: number + 500 * (number > 30) for token, number in wordpiece.get_vocab().items()}
+    ids["[MASK]"] = 900  # above the number of tokens
+    state["model"]["vocab"] = ids
+    for added in state["added_tokens"]:
+        added["id"] = ids[added["content"]]
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    roles = {name: getattr(wordpiece, name) for name in names}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)), **roles)
+    assert len(tokenizer) < 900 == tokenizer.mask_token_id
+    rows = features(TEXT[:100], tokenizer)
+    masked = MaskingCollator(tokenizer, Scheme("token", mask_rate=0.9, corruption=(0.0, 1.0, 0.0)))(rows)
+    drawn = set(masked["input_ids"][masked["labels"] != -100].tolist())
+    assert drawn == set(ids.values()) - set(tokenizer.all_special_ids)
+
+
+def test_a_batch_without_rows_is_refused(wordpiece):
+    with pytest.raises(ValueError, match="at least one row"):
+        MaskingCollator(wordpiece)([])
+
+
 def test_a_slow_tokenizer_is_refused():
     with pytest.raises(ValueError, match="ByT5Tokenizer is slow and has no word ids"):
         encode_with_word_ids(["two words"], ByT5Tokenizer(), max_length=64)
@@ -522,10 +552,27 @@ def test_a_tokenizer_that_does_not_split_at_blanks_is_refused_unless_words_are_g
     assert set(columns["word_ids"][0]) == {-1, 0, 1}
 
 
-@pytest.mark.parametrize(("texts", "split"), ((["two words"], True), ([["two", "words"]], False)))
+TEXTS = ((["two words"], True), ([["two", "words"]], False), ("two words", False), ("two words", True))
+
+
+@pytest.mark.parametrize(("texts", "split"), TEXTS)
 def test_texts_of_the_other_kind_are_refused(wordpiece, texts, split):
-    with pytest.raises(ValueError, match="strings, or lists of words with is_split_into_words=True"):
+    with pytest.raises(
+        ValueError, match="list of strings, or of lists of words with is_split_into_words=True"
+    ):
         encode_with_word_ids(texts, wordpiece, max_length=64, is_split_into_words=split)
+
+
+@pytest.mark.parametrize("max_length", [-1, 0, 2])
+def test_rows_without_room_are_refused(wordpiece, max_length):
+    with pytest.raises(ValueError, match=f"max_length is {max_length}: it must be above 2"):
+        encode_with_word_ids(["a"], wordpiece, max_length)
+    assert len(encode_with_word_ids(["a"], wordpiece, 3)["input_ids"][0]) == 3
+
+
+def test_a_strategy_in_the_place_of_a_scheme_is_refused_at_once(wordpiece):
+    with pytest.raises(ValueError, match=r"scheme is 'span': write it as Scheme\(strategy="):
+        MaskingCollator(wordpiece, "span")
 
 
 def test_a_tokenizer_without_a_mask_token_is_refused_at_once(wordpiece):

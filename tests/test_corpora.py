@@ -97,7 +97,7 @@ def test_provenance_names_files_without_their_place_and_follows_the_content(fold
 def test_ways_to_write_the_same_file(folder, train):
     corpus = load(folder(train=train))
     assert sentences(corpus) == sentences(load(folder(train=TRAIN)))
-    assert len(corpus.notes) == 1
+    assert not any("Warning" in note or "converted" in note for note in corpus.notes)
 
 
 @pytest.mark.parametrize("blank", ["\t", " "])
@@ -137,23 +137,6 @@ def test_an_exact_name_wins_over_one_that_holds_it(folder):
 
 
 # Tag schemes
-
-
-@pytest.mark.parametrize(
-    ("scheme", "written", "expected"),
-    [
-        ("IO", "I-A I-A O I-A I-B I-B", "B-A I-A O B-A B-B I-B"),
-        ("IOB1", "I-A I-A B-A O I-B I-A", "B-A I-A B-A O B-B B-A"),
-        ("BIOES", "B-A I-A E-A S-A S-B O B-A E-A", "B-A I-A I-A B-A B-B O B-A I-A"),
-        ("BILOU", "B-A I-A L-A U-A U-B O B-A L-A", "B-A I-A I-A B-A B-B O B-A I-A"),
-    ],
-)
-def test_tag_schemes_become_iob2_and_it_is_said(folder, scheme, written, expected):
-    train = "".join(f"w{k}\t{tag}\n" for k, tag in enumerate(written.split()))
-    corpus = load(folder(train=train))
-    assert tags(corpus) == [expected.split()]
-    assert f"train.txt: {scheme} tags were converted to IOB2." in corpus.notes
-    assert not any("dev.txt" in note for note in corpus.notes)
 
 
 def test_broken_iob2_is_mended_with_a_warning(folder):
@@ -207,6 +190,27 @@ def test_conversion_keeps_the_entities_that_seqeval_reads(tmp_path_factory, chun
     read = Entities([written], SEQEVAL[scheme]).entities
     assert Entities([converted], IOB2).entities == read
     assert len(read[0]) == sum(kind is not None for kind, _ in chunks)
+
+
+def test_columns_that_the_user_chooses(folder):
+    lines = "1\tAnna\tB-PER\tB-X\n2\tread\tO\tO\n"
+    path = folder(train=lines, dev=lines.replace("Anna", "Bo"), test=lines.replace("Anna", "Cy"))
+    with pytest.raises(CorpusError, match="--columns word=1,tag=3"):
+        load(path)
+    assert sentences(load(path, columns="word=2,tag=3")) == [[("Anna", "B-PER"), ("read", "O")]]
+    with pytest.raises(CorpusError, match="The built-in world has no columns to choose"):
+        load("world", columns="word=2,tag=3")
+
+
+def test_blank_words_leave_no_gap_in_the_text(folder):
+    corpus = load(folder(train="Anna\tB-PER\n \tI-PER\nKim\tI-PER\n"))
+    assert sentences(corpus) == [[("Anna", "B-PER"), (" ", "I-PER"), ("Kim", "I-PER")]]
+    assert corpus.text == ["Anna Kim"]
+
+
+def test_without_empty_lines_nothing_can_be_held_out(folder):
+    with pytest.raises(CorpusError, match="too few to hold some out. .* an empty line ends each sentence"):
+        load(folder(train="Anna\tB-PER\nread\tO\n" * 50, dev=None))
 
 
 # Dev, overlaps, text
@@ -384,11 +388,9 @@ def test_one_file_for_two_splits(folder):
     ("line", "message"),
     [
         (b"word", "one column ('word')"),
-        (b"\tO", "one column ('O')"),
-        (b"word\t", "one column ('word')"),
+        (b"word\t", "no tag, the field is empty"),
         (b"word\tPER", "unknown tag 'PER'"),
         (b"word\tX-PER", "unknown tag 'X-PER'"),
-        (b"word\tb-PER", "unknown tag 'b-PER'"),
         (b"word\tB-", "unknown tag 'B-'"),
         (b"word\t0", "unknown tag '0'"),
         (b"caf\xe9\tO", "not UTF-8 (byte 0xe9 at position 4)"),
@@ -401,11 +403,6 @@ def test_a_bad_line_is_named(folder, line, message):
             load(path)
         assert str(error.value).startswith(f"{path / split}.txt:9: {message}")
         folder()  # whole again
-
-
-def test_mixed_schemes_are_refused(folder):
-    with pytest.raises(CorpusError, match="mixes BIOES and BILOU"):
-        load(folder(train="a\tS-A\nb\tU-A\n"))
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "# only a comment\n", "-DOCSTART- O\n"])
@@ -450,6 +447,11 @@ def test_bad_text_files(folder, name, content, message):
 
 
 def test_a_missing_text_file(folder):
+    with pytest.raises(CorpusError, match="a folder, not a file. Give the files in it"):
+        path = folder()
+        load(path, path)
+    with pytest.raises(CorpusError, match="test_corpora.py: a file, not a folder. A corpus is"):
+        load(__file__)
     with pytest.raises(CorpusError, match="nowhere.txt: no such file"):
         load(folder(), "nowhere.txt")
 
@@ -494,3 +496,54 @@ def test_a_generated_sentence_that_is_not_iob2_is_refused(monkeypatch):
         monkeypatch.setattr(corpora.invented, "generate", lambda settings, made=made: made)
         with pytest.raises(CorpusError, match="sentence 2 of train is not IOB2"):
             load("world")
+
+
+# What looks right and is not
+
+
+@pytest.mark.parametrize("comment", ["# sent_id = s-1", "# id: w_1 x", "# S-1 N N", "# text = Anna B-PER"])
+def test_a_comment_whose_fields_look_like_tags_is_no_word(folder, comment):
+    train = f"{comment}\nAnna NNP B-NP B-PER\nreads VB B-VP O\nBooks NN B-NP O\n"
+    corpus = load(folder(train=train, dev=train.replace("Anna", "Cy"), test=train.replace("Anna", "Bo")))
+    assert corpus.types == ("PER",)
+    assert corpus.splits["train"] == [(["Anna", "reads", "Books"], ["B-PER", "O", "O"])]
+
+
+def test_types_that_train_does_not_have_are_named(folder):
+    corpus = load(folder(test="Oslo\tB-LOCATION\nand\tO\nRome\tB-LOC\n"))
+    assert (
+        "Warning: 1 of 2 mentions in test are of types that train does not have ('LOCATION'), and cannot be "
+        "found. Train has 'LOC', 'PER'."
+    ) in corpus.notes
+    assert not any("types that train" in note for note in load(folder()).notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "word tag\nOslo B-LOC\nwoke O\nup O\n" + "and O\n" * 9,
+        "# c\nOslo B_LOC\nwoke O\nup O\n" + "and O\n" * 9,
+        "B-LOC Oslo\nO woke\nO up\n" + "O and\n" * 9,
+        "Oslo b-loc\nwoke o\nup o\n" + "and o\n" * 9,
+    ],
+)
+def test_labelled_lines_are_no_text(folder, tmp_path, text):
+    (tmp_path / "text").write_text(text)
+    with pytest.raises(CorpusError, match="words with their tags"):
+        load(folder(), tmp_path / "text")
+
+
+def test_half_an_emoji_in_json_is_named(folder):
+    line = '{"tokens": ["Anna", "\\ud83d"], "ner_tags": ["B-PER", "O"]}\n'
+    where = folder(others={"train.jsonl": line}, train=None)
+    with pytest.raises(CorpusError, match=r"train.jsonl:1: .* holds the character '\\ud83d'"):
+        load(where)
+
+
+def test_of_a_text_in_one_line_only_the_held_out_sentences_are_lost(folder, tmp_path):
+    others = [f"The ship number {n} carried tea to harbour {n} on that day." for n in range(300)]
+    held_out = "Oslo woke early that day and nobody came to see."
+    (tmp_path / "text").write_text(" ".join([*others[:150], held_out, *others[150:]]))
+    test = "".join(f"{word}\t{'B-LOC' if word == 'Oslo' else 'O'}\n" for word in held_out[:-1].split())
+    corpus = load(folder(test=test + ".\tO\n"), tmp_path / "text")
+    assert corpus.text == others

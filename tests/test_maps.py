@@ -102,7 +102,7 @@ def test_missing_arms_are_left_out(blocks, name):
     assert not FIGURES[name][1](*some).filter(like="whole").size
 
 
-@pytest.mark.parametrize("name", set(FIGURES) - {"curves", "precision", "errors"})
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - {"curves", "precision", "errors"}))
 def test_a_figure_with_nothing_to_show_says_so(blocks, name):
     with pytest.raises(ValueError, match="the table holds no results for"):
         FIGURES[name][0](*(table[table["arm"] == "none"] for table in given(blocks, name)))

@@ -620,14 +620,24 @@ def test_a_vocabulary_says_what_it_expected_and_what_came(arguments, message):
         Vocabulary(*arguments)
 
 
+@pytest.mark.parametrize("strategy", ["token", "whole_word", "span"])
+def test_no_rows_give_an_empty_batch_and_rows_without_tokens_are_refused(strategy):
+    nothing = torch.zeros(0, 8, dtype=torch.long)
+    assert masked(nothing, nothing, Scheme(strategy)).inputs.shape == (0, 8)
+    with pytest.raises(ValueError, match=r"row 0 has no word that could be hidden.*Leave such rows out"):
+        masked(nothing.new_zeros(2, 0), nothing.new_zeros(2, 0), Scheme(strategy))
+
+
 def test_a_vocabulary_comes_from_a_tokenizer():
     class Tokenizer:
         mask_token_id, all_special_ids = 4, [0, 1, 2, 3, 4]
 
-        def __len__(self):
-            return 1_000
+        def get_vocab(self):
+            return {str(number): number for number in range(1_000) if not 500 <= number < 510}
 
-    assert Vocabulary.of(Tokenizer()) == Vocabulary(1_000, 4, (0, 1, 2, 3, 4))
+    gap = tuple(range(500, 510))
+    assert Vocabulary.of(Tokenizer()) == Vocabulary(1_000, 4, (0, 1, 2, 3, 4, *gap))
+    assert Vocabulary.of(Tokenizer()).never_drawn == ((0, 5), (500, 10))
     assert Vocabulary(np.int64(1_000), np.int64(4), (np.int64(0),)) == Vocabulary(1_000, 4, (0,))
 
 

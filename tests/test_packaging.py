@@ -30,8 +30,13 @@ EXTRAS = {
     extra: [Requirement(line) for line in lines] for extra, lines in PROJECT["optional-dependencies"].items()
 }
 NEEDS = [*DEPENDENCIES, *(need for needs in EXTRAS.values() for need in needs)]
-# What is installed for three targets of make.
-SETS = {"run": "lab", "coursework": "lab,coursework", "check": "lab,test,browser,coursework,cluster"}
+# What is installed for four targets of make.
+SETS = {
+    "run": "lab",
+    "coursework": "lab,coursework",
+    "book": "lab,book",
+    "check": "lab,test,browser,coursework,cluster,book",
+}
 KNOWN = packages_distributions()  # module -> the names under which the package index has it
 
 
@@ -78,7 +83,7 @@ def test_conda_takes_its_packages_from_pyproject():
 
 def test_what_runs_the_series_brings_no_test_tools():
     tools = {extra: names(needs) for extra, needs in EXTRAS.items() if extra != "lab"}
-    assert set(tools) == {"test", "browser", "coursework", "cluster"}
+    assert set(tools) == {"test", "browser", "coursework", "cluster", "book"}
     assert not names([*DEPENDENCIES, *EXTRAS["lab"]]) & set.union(*tools.values())
     assert len(set.union(*tools.values())) == sum(map(len, tools.values())), "each has one place"
     assert {"pytest", "ruff", "mypy"} <= tools["test"] and "playwright" in tools["browser"]
@@ -96,7 +101,7 @@ def dry_run(folder: Path, target: str) -> str:
 
 @pytest.mark.parametrize(
     ("target", "needed"),
-    [("run", "run"), ("lab", "run"), ("coursework", "coursework")]
+    [("run", "run"), ("lab", "run"), ("coursework", "coursework"), ("book", "book")]
     + [(target, "check") for target in ("check", "test", "test-all", "test-browser", "mutants", "bench")],
 )
 def test_make_installs_what_a_target_needs(target, needed, tmp_path):

@@ -458,3 +458,42 @@ def test_novelty_is_counted():
     ]
     with pytest.raises(ValueError, match="pass sentences"):
         scoring.count(gold, predicted, novelty=index)
+
+
+# Bad input, and none
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "message"),
+    [
+        ([["O"], ["O", 1]], [["O"], ["O", "O"]], r"sentence 1 .*tag 1 at word 1 is not text.*names"),
+        ([["O"]], [[-100]], r"sentence 0 .*tag -100 at word 0 is not text.*not scored"),
+        ([["O"]], [[None]], "tag None at word 0 is not text"),
+        (["B-PER", "O"], ["B-PER", "O"], "gold tags must be a list of sentences.*item 0 is 'B-PER'. Wrap"),
+        ([["O"]], ["O"], "predicted tags must be a list of sentences"),
+        ([1, 2], [1, 2], "gold tags must be a list of sentences.*item 0 is 1"),
+        (None, [["O"]], "gold tags must be a list of sentences"),
+        ("O", "O", "gold tags must be a list of sentences"),
+        ([["O", "O"]], [["O"]], r"sentence 0 \(counted from 0\): 2 gold tags but 1 predicted tags"),
+    ],
+)
+def test_what_is_no_list_of_sentences_of_tags_gets_one_clear_error(gold, predicted, message):
+    for score in (scoring.count, scoring.f1_by_length):
+        with pytest.raises(ValueError, match=message):
+            score(gold, predicted)
+
+
+def test_flat_words_and_numbers_of_pieces_are_refused_too():
+    with pytest.raises(ValueError, match="words must be a list of sentences"):
+        scoring.count([["O"]], [["O"]], sentences=["Anna"])
+    with pytest.raises(ValueError, match="numbers of pieces must be a list of sentences"):
+        scoring.count([["O"]], [["O"]], pieces=[1])
+    with pytest.raises(ValueError, match="the tags of a sentence must be a list"):
+        scoring.spans("B-PER")
+
+
+def test_no_sentence_has_an_empty_result():
+    assert list(scoring.f1_by_length([], [])["support"]) == [0] * 6
+    assert list(scoring.f1_by_length([], [])["f1"]) == [0] * 6
+    assert len(scoring.count([], [], sentences=[], novelty=lambda words: "any", pieces=[])) == 0
+    assert len(scoring.count([[]], [[]])) == 0 and scoring.spans([]) == []

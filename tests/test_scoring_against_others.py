@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from nervaluate import Evaluator
+from seqeval.metrics import f1_score
 from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
@@ -224,17 +225,22 @@ def test_where_several_mentions_meet_nervaluate_lets_one_go():
 # --- speed ---
 
 
-def test_a_million_tags_are_counted_in_a_second():
+def test_counting_takes_a_third_of_seqevals_time_at_most():
+    """The two in one run, as a ratio: seconds alone would judge the machine. Measured: a seventh."""
     rng = random.Random(0)
     gold = [draw_tags(rng, 20) for _ in range(5_000)]
     predicted = [disturb(rng, tags) for tags in gold]
     pieces = [[rng.randint(1, 4) for _ in tags] for tags in gold]
-    gold, predicted, pieces = (10 * part for part in (gold, predicted, pieces))
-    assert sum(map(len, gold)) == 1_000_000
-    seconds = []
-    for _ in range(3):
-        start = time.process_time()  # of this process alone: others do not count
-        scoring.count(gold, predicted, pieces=pieces)
-        seconds.append(time.process_time() - start)
-    print(f"{min(seconds):.2f} s for 1,000,000 gold tags and as many predicted ones")
-    assert min(seconds) < 1
+
+    def seconds(work):
+        taken = []
+        for _ in range(3):
+            start = time.process_time()  # of this process alone: others do not count
+            work()
+            taken.append(time.process_time() - start)
+        return min(taken)
+
+    ours = seconds(lambda: scoring.count(gold, predicted, pieces=pieces))
+    theirs = seconds(lambda: f1_score(gold, predicted))
+    print(f"{ours:.2f} s for 100,000 gold tags and as many predicted ones, {theirs:.2f} s in seqeval")
+    assert ours < theirs / 3

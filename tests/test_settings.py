@@ -13,7 +13,7 @@ import pytest
 
 from helpers.settings import ROOT, SCALES, choose, from_environment, processors, versions
 
-VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT", "SEED")
+VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT", "SEED", "TAG_COLUMNS")
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,9 @@ def test_the_environment_chooses(monkeypatch, tmp_path):
     monkeypatch.setenv("CORPUS", str(tmp_path / "conll"))
     monkeypatch.setenv("TEXT", os.pathsep.join(["a.txt", "b.txt", ""]))
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
+    monkeypatch.setenv("TAG_COLUMNS", "word=2,tag=3")
     settings = from_environment()
+    assert settings.columns == "word=2,tag=3"
     assert settings.scale is SCALES["smoke"]
     assert settings.corpus == str(tmp_path / "conll")
     assert settings.text == ("a.txt", "b.txt")
@@ -164,6 +166,11 @@ def test_versions_are_those_installed():
         assert f"{package} {version(package)}" in line
 
 
+def test_the_world_has_no_columns():
+    with pytest.raises(ValueError, match="the built-in world has no columns: leave TAG_COLUMNS out"):
+        choose("smoke", columns="word=2,tag=3")
+
+
 def test_text_is_a_list_whatever_its_files_are_called(monkeypatch, tmp_path):
     monkeypatch.setenv("CORPUS", str(tmp_path))
     awkward = tmp_path / "[10:30] news; all.txt"
@@ -179,7 +186,14 @@ def test_text_is_a_list_whatever_its_files_are_called(monkeypatch, tmp_path):
 
 
 def test_variables_give_the_same_settings(monkeypatch, tmp_path):
-    chosen = choose("smoke", str(tmp_path / "mine"), (str(tmp_path / "10:30.txt"),), tmp_path / "out", seed=7)
+    chosen = choose(
+        "smoke",
+        str(tmp_path / "mine"),
+        (str(tmp_path / "10:30.txt"),),
+        tmp_path / "out",
+        seed=7,
+        columns="word=2,tag=3",
+    )
     for name, value in chosen.variables().items():
         monkeypatch.setenv(name, value)
     assert from_environment() == chosen and set(chosen.variables()) == set(VARIABLES)

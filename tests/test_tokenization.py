@@ -3,9 +3,12 @@
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 import time
+import warnings
+from collections import Counter
 from itertools import groupby
 
 import pytest
@@ -96,6 +99,24 @@ def test_checkpoint_opens_with_the_auto_classes(tokenizer, tmp_path):
     assert logits.shape == (*batch["input_ids"].shape, len(tokenizer))
 
 
+def test_the_alphabet_covers_the_text_as_far_as_the_vocabulary_has_room():
+    rng = random.Random(0)
+    characters = [chr(0x4E00 + 11 * k) for k in range(1_500)]  # each is a word of its own
+    weights = [1 / (rank + 30) ** 1.15 for rank in range(1_500)]
+    text = ["".join(rng.choices(characters, weights, k=40)) for _ in range(1_000)]
+    small, large = tokenization.train(text, 800), tokenization.train(text, 4_000)
+    with pytest.warns(UserWarning, match=r"\d\.\d\d% of the text's pieces are \[UNK\]. A vocabulary of 800"):
+        blocks = tokenization.pack(text, small, 64)
+    assert 0.01 < tokenization.unknown_share(blocks, small) < 0.2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tokenization.pack(text, large, 64)
+    counts = Counter("".join(text))
+    left_out = sum(count for c, count in counts.items() if c not in large.get_vocab())
+    assert left_out <= 0.0005 * 40_000
+    assert tokenization.unknown_note(0.001, large) == "0.10% of the text's pieces are [UNK]."
+
+
 # Packing
 
 
@@ -136,6 +157,15 @@ def test_packing_equals_the_slow_way(tokenizer):
         expected = by_the_book(text, tokenizer, length)
         assert blocks.input_ids.tolist() == [ids for ids, _ in expected]
         assert blocks.word_ids.tolist() == [words for _, words in expected]
+
+
+def test_packing_in_blocks_equals_packing_at_once(tokenizer, monkeypatch):
+    text = [*TEXT[:40], "国 Anna国", "", "[SEP]"]
+    whole = tokenization.pack(text, tokenizer, 16)
+    for block in (1, 50, 333):
+        monkeypatch.setattr(tokenization, "BLOCK", block)
+        parts = tokenization.pack(text, tokenizer, 16)
+        assert torch.equal(parts.input_ids, whole.input_ids) and torch.equal(parts.word_ids, whole.word_ids)
 
 
 def test_rows_are_full_and_count_their_words(tokenizer):
@@ -255,10 +285,17 @@ def test_each_word_is_scored_once_and_gold_comes_back(tokenizer, lengths, length
     at = windows.word >= 0
     pieces = windows.input_ids[at].tolist()
     assert [[p] for p in pieces] == [first_piece[sentences[s][w]] for s, w in scored(windows)]
-    gold = [
-        [NAMES[t] if word != "\u0007" else "O" for word, t in zip(*pair, strict=True)]
-        for pair in zip(sentences, tags, strict=True)
-    ]
+    # A word without pieces is inside the mention that goes on behind it, and begins one that nobody began.
+    gold = []
+    for words, numbers in zip(sentences, tags, strict=True):
+        row = [NAMES[t] if word != "\u0007" else None for word, t in zip(words, numbers, strict=True)]
+        for place in reversed(range(len(row))):
+            if row[place] is None:
+                row[place] = "I-PER" if row[place + 1 : place + 2] == ["I-PER"] else "O"
+        for place, word in enumerate(words):
+            if word == "\u0007" and row[place] == "I-PER" and (place == 0 or row[place - 1] == "O"):
+                row[place] = "B-PER"
+        gold.append(row)
     assert tokenization.decode(windows, windows.labels, sentences, NAMES) == gold
 
 
@@ -291,6 +328,15 @@ def test_words_without_pieces_and_empty_sentences_are_tagged_o(tokenizer):
     sentences = [["\u0007", "Anna", "\u200b"], [], ["\u0007"]]
     windows = tokenization.encode(sentences, [[1, 1, 1], [], [1]], tokenizer, 16)
     assert tokenization.decode(windows, windows.labels, sentences, NAMES) == [["O", "B-PER", "O"], [], ["O"]]
+
+
+@pytest.mark.parametrize("gap", ["\u200c", "\u00a0", " ", "\u0007"])
+@pytest.mark.parametrize("length", [4, 16])  # the gap is in the middle of a window, and where two meet
+def test_a_perfect_model_finds_a_mention_with_a_word_without_pieces_in_it(tokenizer, gap, length):
+    words = ["Anna", gap, gap, "Karenina", "read", gap, "Anna", gap, "Anna", "of", gap, "Anna"]
+    gold = ["B-PER", "I-PER", "I-PER", "I-PER", "O", "O", "B-PER", "O", "B-PER", "O", "B-PER", "I-PER"]
+    windows = tokenization.encode([words], [[NAMES.index(tag) for tag in gold]], tokenizer, length)
+    assert tokenization.decode(windows, windows.labels, [words], NAMES) == [gold]
 
 
 def test_unlabelled_sentences_can_be_decoded(tokenizer):

@@ -5,12 +5,7 @@ The complete notebooks are the only source. Their graded cells carry nbgrader's 
 """
 
 import ast
-import csv
 import io
-import json
-import os
-import random
-import re
 import subprocess
 import sys
 import zipfile
@@ -19,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from helpers.coursework import records
+from helpers.coursework.records import CourseworkError, write_whole
 from helpers.publishing import colab, notebooks
 from helpers.settings import ROOT
 
@@ -26,10 +23,6 @@ FOLDER = ROOT / "data" / "runs" / "coursework"  # the students' copies, and the 
 ASSIGNMENT = "token-or-span"  # nbgrader's name of it
 CODE_STUB = "raise NotImplementedError  # your code here"
 ANSWER_STUB = "YOUR ANSWER HERE"
-
-
-class CourseworkError(ValueError):
-    """The list of students, the folder or the hand-out cannot be used; the message says what to do."""
 
 
 # --- the exercises, read from the complete notebooks ---
@@ -137,10 +130,7 @@ def imports(notebook_name: str, code: str, with_helpers: bool) -> str:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""  # running the code reports the error
     lines = []
-    cells = [cell for cell in complete_notebooks()[notebook_name].cells if cell.cell_type == "code"]
-    for node in (node for cell in cells if not _is_setup(cell) for node in ast.parse(cell.source).body):
-        if not isinstance(node, ast.Import | ast.ImportFrom):
-            continue
+    for node in _import_statements(notebook_name):
         used = [alias for alias in node.names if (alias.asname or alias.name) in names]
         module = (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
         if module.partition(".")[0] == "helpers" and not with_helpers:
@@ -152,46 +142,14 @@ def imports(notebook_name: str, code: str, with_helpers: bool) -> str:
     return "\n".join(dict.fromkeys(lines))
 
 
+@cache
+def _import_statements(notebook_name: str) -> list[ast.Import | ast.ImportFrom]:
+    cells = [cell for cell in complete_notebooks()[notebook_name].cells if cell.cell_type == "code"]
+    nodes = [node for cell in cells for node in ast.parse(cell.source).body]
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 # --- handing out ---
-
-
-def students(path: Path) -> list[dict[str, str]]:
-    """Read the list of students, a CSV file whose column `student` holds a short identifier for each.
-
-    Args:
-        path: the file, separated by commas or semicolons.
-
-    Returns:
-        The rows, with all their columns.
-
-    Raises:
-        CourseworkError: if the file cannot be read or lacks the column, or an identifier is empty, cannot
-            name a folder or occurs twice; the message names the line.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CourseworkError(f"{path} cannot be read: {error}. Save it as CSV in UTF-8") from error
-    separator = ";" if ";" in text.partition("\n")[0] else ","  # many European spreadsheets write semicolons
-    reader = csv.DictReader(io.StringIO(text), delimiter=separator)
-    if "student" not in (reader.fieldnames or ()):
-        raise CourseworkError(
-            f"{path}:1: there is no column 'student': give the column of identifiers this name"
-        )
-    rows, lines = [], {}
-    for row in reader:
-        name, line = (row["student"] or "").strip(), reader.line_num
-        if not re.fullmatch(r"[A-Za-z0-9][\w.@+-]{0,63}", name, re.ASCII):
-            raise CourseworkError(
-                f"{path}:{line}: {name!r} cannot name a folder: use letters, digits and . _ @ + - only"
-            )
-        if name.lower() in lines:
-            raise CourseworkError(f"{path}:{line}: {name!r} already stands in line {lines[name.lower()]}")
-        lines[name.lower()] = line
-        rows.append({"student": name} | {key: row[key] or "" for key in row if key not in ("student", None)})
-    if not rows:
-        raise CourseworkError(f"{path} lists no students")
-    return rows
 
 
 def release(
@@ -199,45 +157,69 @@ def release(
 ) -> list[Path]:
     """Make the students' copies of the notebooks with `nbgrader generate_assignment`.
 
-    A student who is in the folder's record from an earlier hand-out keeps their seed.
+    Whoever is in the folder's record from an earlier hand-out keeps their seed, in the list or not. The
+    copies fetch the very commit that they were made from.
 
     Args:
         folder: where the copies and their record go.
         roster: the rows of the list of students; each student gets a copy with a world seed of their own.
-            Without it there is one copy for all.
+            Without it, all students in the record get theirs again; if there are none, there is one copy for
+            all.
         allow_placeholder: whether the copies may point to the placeholder, an address that belongs to nobody.
 
     Returns:
         The zip files to hand out.
 
     Raises:
-        CourseworkError: if the project's address is the placeholder, the record of an earlier hand-out is
-            damaged, or nbgrader is missing or fails.
+        CourseworkError: if the project's address is the placeholder, the notebooks were changed since the
+            last commit or that was not pushed, the record of an earlier hand-out is damaged, or nbgrader is
+            missing or fails.
     """
     if colab.is_placeholder() and not allow_placeholder:
         raise CourseworkError(
             f"students' copies would fetch the project from {colab.PLACEHOLDER}, which belongs to nobody: "
             "publish the project, then run python -m helpers address --repository https://github.com/YOU/NAME"
         )
-    recorded = record(folder)["seeds"] if (folder / "record.json").exists() else {}
-    seeds = _seeds([row["student"] for row in roster or []], recorded)
+    commit = "" if colab.is_placeholder() else _commit()
+    recorded = records.read(folder)["seeds"] if (folder / records.FILE).exists() else {}
+    if roster is None:
+        roster = [{"student": name} for name in recorded]
     (folder / "handout").mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as work:
         sources = _generate(Path(work))
         # Before the copies: if this stops half-way, no copy has a seed that is not recorded.
-        text = json.dumps({"seeds": seeds, "roster": roster or []}, indent=1) + "\n"
-        write_whole(folder / "record.json", text.encode())
+        seeds = records.add_students(folder, roster)
         copies: dict[str, int | None] = {**seeds} or {ASSIGNMENT: None}
-        return [_pack(sources, folder / "handout" / f"{name}.zip", seed) for name, seed in copies.items()]
+        return [
+            _pack(sources, folder / "handout" / f"{name}.zip", seed, commit) for name, seed in copies.items()
+        ]
 
 
-def _seeds(names: list[str], recorded: dict[str, int]) -> dict[str, int]:
-    """Return a seed for each student, a hundred apart: a run uses as many in a row as it has replicates."""
-    taken = set(recorded.values())
-    free = (
-        seed for seed in random.SystemRandom().sample(range(100, 10_000), 9_900) if 100 * seed not in taken
-    )
-    return {name: recorded.get(name) or 100 * next(free) for name in names}
+def _commit() -> str:
+    """Return the commit of this checkout, which students' copies will fetch."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True)
+        if done.returncode:
+            raise CourseworkError(
+                f"students' copies fetch a commit of the project, and git finds none in {ROOT} "
+                f"({done.stderr.strip()}): hand out from a clone of your repository"
+            )
+        return done.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--", "helpers", "notebooks", "data", "pyproject.toml")
+    if changed:
+        raise CourseworkError(
+            f"students' copies would fetch commit {commit[:12]}, and these files have changed since: "
+            f"commit and push them, then hand out\n{changed}"
+        )
+    if not git("branch", "--remotes", "--contains", commit):
+        raise CourseworkError(
+            f"students' copies would fetch commit {commit[:12]}, which was not pushed yet: push it to "
+            f"{colab.address()[0]} (git push), then hand out"
+        )
+    return commit
 
 
 def _generate(work: Path) -> list[Path]:
@@ -259,7 +241,7 @@ def _generate(work: Path) -> list[Path]:
     return sorted((work / "release" / ASSIGNMENT).glob("*.ipynb"))
 
 
-def _pack(sources: list[Path], path: Path, seed: int | None) -> Path:
+def _pack(sources: list[Path], path: Path, seed: int | None, commit: str) -> Path:
     """Write the notebooks, with a cell for the student's seed if there is one, into a zip file."""
     import nbformat
 
@@ -269,6 +251,9 @@ def _pack(sources: list[Path], path: Path, seed: int | None) -> Path:
             notebook = nbformat.read(source, 4)
             notebook.metadata.pop(notebooks.RECORD, None)
             notebook.metadata[ASSIGNMENT] = {"notebook": source.stem, "seed": seed}
+            if commit:
+                setup = next(cell for cell in notebook.cells if _is_setup(cell))
+                setup.source = colab.setup_source(colab.address()[0], commit, is_commit=True)
             if seed is not None:
                 _insert_seed(notebook, seed)
             archive.writestr(f"{ASSIGNMENT}/{source.name}", nbformat.writes(notebook))
@@ -290,46 +275,3 @@ def _insert_seed(notebook, seed: int) -> None:
 
 def _is_setup(cell) -> bool:
     return "setup" in cell.metadata.get("tags", [])
-
-
-def record(folder: Path) -> dict:
-    """Read the record of what was handed out.
-
-    Args:
-        folder: the folder of the hand-out.
-
-    Returns:
-        {"seeds": {student: seed}, "roster": rows of the list of students}.
-
-    Raises:
-        CourseworkError: if there is no record.json, or it cannot be read.
-    """
-    path = folder / "record.json"
-    if not path.exists():
-        raise CourseworkError(f"{path} is missing: name the folder of the hand-out with --release")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        seeds = {name: int(seed) for name, seed in content["seeds"].items()}
-        roster = [dict(row, student=str(row["student"])) for row in content["roster"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CourseworkError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): "
-            "restore it from a backup, because it holds the students' seeds"
-        ) from error
-    return {"seeds": seeds, "roster": roster}
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that whoever reads it finds the old or the new content, never half of it.
-
-    Args:
-        path: the file; its folder is made if it is missing.
-        content: everything that the file will hold.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -1,107 +1,77 @@
 """Grades submissions: each point in a fresh process, a table for all, and a page for each student."""
 
-import csv
 import hashlib
-import io
 import json
 import multiprocessing
 import os
 import resource
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
 from tqdm import tqdm
 
-from helpers.coursework import collecting
+from helpers import settings
+from helpers.coursework import answers, grades, written
 from helpers.coursework.collecting import Submission
-from helpers.coursework.exercises import (
-    ANSWER_STUB,
-    CourseworkError,
-    Exercise,
-    Point,
-    all_exercises,
-    imports,
-    write_whole,
+from helpers.coursework.exercises import Exercise, Point, all_exercises, imports
+from helpers.coursework.grades import Grade, Outcome, write_page
+from helpers.coursework.records import CourseworkError, file_name, write_whole
+from helpers.coursework.sandbox import (
+    PATIENCE,
+    Limits,
+    StudentError,
+    TooSlowError,
+    UnsolvedError,
+    Worker,
+    bubblewrap,
 )
-from helpers.coursework.sandbox import Limits, StudentError, TooSlowError, UnsolvedError, Worker, bubblewrap
+from helpers.coursework.worker import printable
+from helpers.running import artifacts
 
-WRITTEN_COLUMNS = ["student", "exercise", "most", "points", "comment", "answer"]  # of written.csv
 MAX_TIMEOUTS = 2  # after so many, the other points of an exercise are not tried
 MAX_MESSAGE = 500  # characters
-MAX_CELL = 32_000  # characters; spreadsheets hold 32,767
-OWN_NUMBERS = "own_numbers"  # an exercise that is solved by numbers: there, equal code says nothing
-
-
-@dataclass
-class Outcome:
-    """The result of one point: what was earned, and what to tell the student."""
-
-    earned: float | None  # None: not graded by hand yet
-    message: str
-    timed_out: bool = False
-
-
-@dataclass
-class Grade:
-    """The results of one student."""
-
-    submission: Submission
-    outcomes: dict[str, Outcome] = field(default_factory=dict)  # by the names of the points
-    same_code: dict[str, list[str]] = field(default_factory=dict)  # exercise -> who has the same code
-
-    def earned(self, exercise: Exercise) -> float | None:
-        """Return the points for an exercise.
-
-        Args:
-            exercise: the exercise.
-
-        Returns:
-            The points; None if a part is not graded yet.
-        """
-        parts = [self.outcomes[point.name].earned for point in exercise.points]
-        graded = [part for part in parts if part is not None]
-        return sum(graded) if len(graded) == len(parts) else None
-
-    def ungraded(self) -> int:
-        """Count the answers that still wait to be graded by hand.
-
-        Returns:
-            Their number.
-        """
-        return sum(outcome.earned is None for outcome in self.outcomes.values())
-
-    def total(self) -> float:
-        """Add up the points so far.
-
-        Returns:
-            The sum.
-        """
-        return sum(outcome.earned or 0 for outcome in self.outcomes.values())
+REFERENCE = "the reference solutions"
+# The code that decides a grade, beside the checks themselves.
+GRADED_BY = (
+    *(f"coursework/{name}" for name in ("answers", "exercises", "grading", "sandbox", "syscalls", "worker")),
+    *("checks", "scoring", "settings", "world"),
+)
 
 
 def grade(
-    submissions: list[Submission], folder: Path, isolate: bool = True, limits: Limits | None = None
+    submissions: list[Submission],
+    folder: Path,
+    isolate: bool = True,
+    limits: Limits | None = None,
+    jobs: int | None = None,
+    say: Callable[[str], None] = print,
 ) -> list[Grade]:
     """Grade all submissions, and write grades.csv, written.csv and feedback/STUDENT.html.
 
-    A submission that was graded before is not graded again unless its code, the checks or the limits have
-    changed. Points and comments in written.csv are kept and added.
+    A submission that was graded before is not graded again unless something that decides its grade has
+    changed. Points and comments in written.csv are kept and added, and so are the rows and pages of students
+    who were graded before and handed in nothing this time.
 
     Args:
         submissions: what was collected.
         folder: where the files go.
         isolate: whether the students' code is isolated by bubblewrap.
         limits: for each point; by default those of `Limits`.
+        jobs: how many exercises are graded side by side; by default one for each processor.
+        say: called with a line about what the instructor should know.
 
     Returns:
         The grades in the order of the submissions.
 
     Raises:
         IsolationError: if the students' code is to be isolated and cannot be.
-        CourseworkError: if Python ignores assertions, or written.csv cannot be used.
+        CourseworkError: if Python ignores assertions, written.csv cannot be used, or the reference solutions
+            lose points here.
     """
     if not __debug__:
         raise CourseworkError(
@@ -110,31 +80,35 @@ def grade(
         )
     limits = limits or Limits()
     isolation = bubblewrap() if isolate else []
-    graded_by_hand = _read_written(folder / "written.csv")
-    _import_once()
-    grades = []
-    bar = tqdm(submissions, desc="Grading", unit="student")
-    for submission in bar:
-        bar.set_postfix_str(submission.student)
-        cache = folder / "results" / f"{submission.student}.json"
-        outcomes = _grade_code(submission, cache, isolation, limits)
-        for exercise in _written_exercises():
-            outcomes[exercise.name] = _grade_written(submission, exercise, graded_by_hand)
-        grades.append(Grade(submission, outcomes))
-    _find_same_code(grades)
-    _write_grades(grades, folder / "grades.csv")
-    _write_written(grades, folder / "written.csv")
-    for student_grade in grades:
-        write_page(student_grade, folder / "feedback" / f"{student_grade.submission.student}.html")
-    return grades
+    typed = folder / "written.csv"
+    written.read(typed)  # what is wrong with it is said before hours are spent
+    outcomes = _grade_code(submissions, folder / "results", isolation, limits, jobs or settings.processors())
+    carried = [
+        _carried_over(submission, of_code, folder / "results")
+        for submission, of_code in zip(submissions, outcomes, strict=True)
+    ]
+    rows = written.match(written.read(typed), [one.student for one in submissions], say, typed)
+    found = []
+    for submission, of_code, earlier in zip(submissions, outcomes, carried, strict=True):
+        by_hand = {
+            exercise.name: Outcome(
+                *written.grade(rows, submission.student, exercise, submission.answers.get(exercise.name))
+            )
+            for exercise in written.exercises()
+        }
+        found.append(Grade(submission, of_code | by_hand, carried_over=earlier))
+    grades.find_same_code(found)
+    written.write(typed, rows, {one.student: one.answers for one in submissions}, say)
+    grades.write_table(found, folder / "grades.csv", say)
+    for one in found:
+        page = folder / "feedback" / f"{file_name(one.submission.student)}.html"
+        if one.submission.handed_in or not page.exists():
+            write_page(one, page)
+    return found
 
 
 def _code_exercises() -> list[Exercise]:
     return [exercise for exercise in all_exercises() if not exercise.written]
-
-
-def _written_exercises() -> list[Exercise]:
-    return [exercise for exercise in all_exercises() if exercise.written]
 
 
 def _import_once() -> None:
@@ -148,35 +122,180 @@ def _import_once() -> None:
 
 
 def _grade_code(
-    submission: Submission, cache: Path, isolation: list[str], limits: Limits
-) -> dict[str, Outcome]:
-    """Grade a submission's functions, or read from `cache` how they were graded before."""
-    exercises = _code_exercises()
-    checks = [point.source for exercise in exercises for point in exercise.points]
-    answers = [submission.answers.get(exercise.name) for exercise in exercises]
-    parts = [answers, submission.seed, checks, bool(isolation), asdict(limits)]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    outcomes = _read_cache(cache, key)
-    if outcomes is None:
-        outcomes = {}
-        for exercise in exercises:
-            outcomes |= grade_exercise(exercise, submission, isolation, limits)
-        if not any(outcome.timed_out for outcome in outcomes.values()):  # the machine may have been busy
-            rows = {name: [part.earned, part.message, part.timed_out] for name, part in outcomes.items()}
-            write_whole(cache, json.dumps({"key": key, "outcomes": rows}).encode())
-    return outcomes
+    submissions: Sequence[Submission], folder: Path, isolation: list[str], limits: Limits, jobs: int
+) -> list[dict[str, Outcome]]:
+    """Grade the functions of all submissions, or read from `folder` how they were graded before."""
+    keys = [_key_or_none(submission, isolation, limits) for submission in submissions]
+    caches = [_cache_of(submission, folder) for submission in submissions]
+    outcomes = [_read_cache(cache, key) if key else None for cache, key in zip(caches, keys, strict=True)]
+    waiting = [place for place, found in enumerate(outcomes) if found is None and submissions[place].answers]
+    if waiting:
+        _import_once()
+        _grade_reference(tuple(isolation), limits, jobs)
+    tasks = [(exercise, submissions[place]) for place in waiting for exercise in _code_exercises()]
+    places = [place for place in waiting for _ in _code_exercises()]
+    parts: dict[int, list[dict[str, Outcome]]] = {place: [] for place in waiting}
+    bar = tqdm(total=len(waiting), desc="Grading", unit="student", disable=not waiting)
+    for number, result in _side_by_side(tasks, isolation, limits, jobs):
+        place, (exercise, submission) = places[number], tasks[number]
+        if isinstance(result, Exception):  # the grader's own trouble costs nobody points
+            problem = f"{exercise.name} could not be graded ({type(result).__name__}: {result})"[:300]
+            submission.add_finding(submission.student, problem, "grade again, or grade it by hand")
+            result = {point.name: Outcome(None, "not graded yet") for point in exercise.points}
+        parts[place].append(result)
+        if len(parts[place]) == len(_code_exercises()):
+            whole = {name: part for found in parts[place] for name, part in found.items()}
+            outcomes[place], key = whole, keys[place]
+            if key:
+                whole |= _earlier(submission, _read_cache(caches[place]) or {})
+                _write_cache(caches[place], key, whole)
+            bar.update()
+    bar.close()
+    return [_not_handed_in() if found is None else found for found in outcomes]
 
 
-def _read_cache(cache: Path, key: str) -> dict[str, Outcome] | None:
-    """Return the outcomes that were saved under this key; None if there are none, or they are damaged."""
+def _not_handed_in() -> dict[str, Outcome]:
+    points = [point for exercise in _code_exercises() for point in exercise.points]
+    return {point.name: Outcome(0, "the cell was not handed in") for point in points}
+
+
+def _cache_of(submission: Submission, folder: Path) -> Path:
+    return folder / f"{file_name(submission.student)}.json"
+
+
+def _earlier(submission: Submission, outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
+    """Return earlier outcomes of exercises that earned points then and are not among the answers now."""
+    return {
+        point.name: outcomes[point.name]
+        for exercise in _code_exercises()
+        if exercise.name not in submission.answers
+        and any(outcomes[one.name].earned for one in exercise.points if one.name in outcomes)
+        for point in exercise.points
+    }
+
+
+def _carried_over(submission: Submission, outcomes: dict[str, Outcome], folder: Path) -> list[str]:
+    """Keep the points of an earlier run for exercises that this one does not hold.
+
+    A folder of late hand-ins, or a zip file that cannot be read this time, takes nothing away.
+
+    Args:
+        submission: what was collected this time.
+        outcomes: of its points; those of an earlier run are put in.
+        folder: of the cache.
+
+    Returns:
+        The names of the exercises.
+    """
+    earlier = _earlier(submission, _read_cache(_cache_of(submission, folder)) or {})
+    outcomes |= earlier
+    return [
+        exercise.name
+        for exercise in _code_exercises()
+        if any(point.name in earlier for point in exercise.points)
+    ]
+
+
+@cache  # once in a process
+def _grade_reference(isolation: tuple[str, ...], limits: Limits, jobs: int) -> None:
+    """Grade the reference solutions, so that a class does not get 0 because something is wrong here."""
+    reference = Submission(
+        REFERENCE, 0, {}, {exercise.name: exercise.source for exercise in _code_exercises()}
+    )
+    tasks = [(exercise, reference) for exercise in _code_exercises()]
+    for _, result in _side_by_side(tasks, list(isolation), limits, jobs):
+        if isinstance(result, Exception):
+            raise CourseworkError(_no_fault_of_theirs(f"{type(result).__name__}: {result}")) from result
+        for name, outcome in result.items():
+            if not outcome.earned:
+                raise CourseworkError(_no_fault_of_theirs(f"{name}: {outcome.message}"))
+
+
+def _no_fault_of_theirs(message: str) -> str:
+    return (
+        f"{REFERENCE} lose points on this machine, and so would everybody ({message}). Nobody was graded. "
+        "Look at the limits of this shell (ulimit -a) and the free memory; try --seconds or --memory"
+    )
+
+
+def _side_by_side(
+    tasks: Sequence[tuple[Exercise, Submission]], isolation: list[str], limits: Limits, jobs: int
+) -> Iterator[tuple[int, dict[str, Outcome] | Exception]]:
+    """Yield the number of each task and its outcomes, or the error that kept it from being graded."""
+    rest = list(range(len(tasks)))
+    if min(jobs, len(tasks)) > 1:
+        fork = multiprocessing.get_context("fork")  # what was imported here is there
+        pool = ProcessPoolExecutor(min(jobs, len(tasks)), fork, initializer=_in_a_group_of_its_own)
+        try:
+            futures = {
+                pool.submit(grade_exercise, *tasks[number], isolation, limits): number for number in rest
+            }
+            for future in as_completed(futures):
+                if isinstance(future.exception(), BrokenExecutor):
+                    continue  # a process was killed from outside, for memory perhaps: once more, below
+                rest.remove(futures[future])
+                error = future.exception()
+                yield futures[future], error if isinstance(error, Exception) else future.result()
+        except BaseException:  # Ctrl-C, say: what runs now is run again another time
+            for pid in [process.pid for process in multiprocessing.active_children() if process.pid]:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    for number in rest:
+        try:
+            result = grade_exercise(*tasks[number], isolation, limits)
+        except Exception as error:
+            yield number, error
+        else:
+            yield number, result
+
+
+def _in_a_group_of_its_own() -> None:
+    os.setpgid(0, 0)  # which the process that started this one ends, with all that run in it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _key_or_none(submission: Submission, isolation: list[str], limits: Limits) -> str | None:
+    try:
+        return _key(submission, isolation, limits)
+    except Exception:  # grading it will say what is wrong, and to whom
+        return None
+
+
+def _key(submission: Submission, isolation: list[str], limits: Limits) -> str:
+    """Return a hash of all that decides the points of a submission's functions."""
+    parts: list = [submission.seed, bool(isolation), asdict(limits), settings.versions()]
+    parts.append(artifacts.source_hash(*GRADED_BY))
+    for exercise in _code_exercises():
+        answer = submission.answers.get(exercise.name)
+        if answer is not None:
+            parts.append(answers.program(exercise, answer, submission.taken_along.get(exercise.name, "")))
+        parts += [exercise.name, answer]
+        for point in exercise.points:
+            with_imports = imports(exercise.notebook, point.source, with_helpers=True)
+            parts += [point.name, point.points, point.source, with_imports]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _write_cache(cache: Path, key: str, outcomes: dict[str, Outcome]) -> None:
+    if any(outcome.timed_out or outcome.earned is None for outcome in outcomes.values()):
+        key = ""  # the machine may have been busy: it is tried again
+    rows = {name: [part.earned, part.message, part.timed_out] for name, part in outcomes.items()}
+    write_whole(cache, json.dumps({"key": key, "outcomes": rows}).encode())
+
+
+def _read_cache(cache: Path, key: str | None = None) -> dict[str, Outcome] | None:
+    """Return the outcomes that were saved, under this key or under any; None without any, or if damaged."""
     try:
         saved = json.loads(cache.read_text(encoding="utf-8"))
-        if saved["key"] != key:
+        if key is not None and saved["key"] != key:
             return None
         outcomes = {}
         for point in (point for exercise in _code_exercises() for point in exercise.points):
             earned, message, timed_out = saved["outcomes"][point.name]
-            if earned not in (0, point.points) or not isinstance(message, str):
+            if earned not in (0, point.points, None) or not isinstance(message, str):
                 return None
             outcomes[point.name] = Outcome(earned, message, bool(timed_out))
         return outcomes
@@ -204,12 +323,15 @@ def grade_exercise(
     answer = submission.answers.get(exercise.name)
     if answer is None:
         return {point.name: Outcome(0, "the cell was not handed in") for point in exercise.points}
+    taken_along = submission.taken_along.get(exercise.name, "")
+    answers.program(exercise, answer, taken_along)  # is kept, for the processes forked from this one
     outcomes, timeouts = {}, 0
     for point in exercise.points:
         if timeouts == MAX_TIMEOUTS:
             outcome = Outcome(0, f"not tried, because {MAX_TIMEOUTS} earlier checks ran out of time")
         else:
-            outcome = _grade_in_process(exercise, point, answer, submission.seed or 0, isolation, limits)
+            arguments = exercise, point, answer, submission.seed or 0, isolation, limits, taken_along
+            outcome = _grade_in_process(*arguments)
         outcomes[point.name] = outcome
         timeouts += outcome.timed_out
     return outcomes
@@ -217,14 +339,14 @@ def grade_exercise(
 
 def _grade_in_process(*arguments) -> Outcome:
     """Do what `grade_point` does in a process of its own, with its limits of memory and time."""
-    limits = arguments[-1]
+    limits = arguments[5]
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_outcome, args=(sender, *arguments))
     process.start()
     sender.close()
     try:
-        if receiver.poll(limits.seconds + 5):  # by then the student's process has ended
+        if receiver.poll(PATIENCE * limits.seconds + 5):  # by then the student's process has ended
             return receiver.recv()
         return Outcome(0, "checking its result took too long", timed_out=True)
     except EOFError:  # it ran out of memory, or a student's process has killed it
@@ -235,12 +357,14 @@ def _grade_in_process(*arguments) -> Outcome:
 
 
 def _send_outcome(sender, *arguments) -> None:
-    limits = arguments[-1]
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory + _address_space(),) * 2)
+    limits = arguments[5]
+    wanted, (_, most) = limits.memory + _address_space(), resource.getrlimit(resource.RLIMIT_AS)
+    allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
     outcome = grade_point(*arguments)
     # The student's code may have chosen the text: it must be short, and a lone half of a surrogate pair
     # cannot be written into any file.
-    outcome.message = outcome.message[:MAX_MESSAGE].encode("utf-8", "replace").decode()
+    outcome.message = printable(outcome.message[:MAX_MESSAGE].encode("utf-8", "replace").decode())
     sender.send(outcome)
     os._exit(0)
 
@@ -252,7 +376,13 @@ def _address_space() -> int:
 
 
 def grade_point(
-    exercise: Exercise, point: Point, answer: str, seed: int, isolation: list[str], limits: Limits
+    exercise: Exercise,
+    point: Point,
+    answer: str,
+    seed: int,
+    isolation: list[str],
+    limits: Limits,
+    taken_along: str = "",
 ) -> Outcome:
     """Run the check of one point here, and the student's code in a fresh process.
 
@@ -263,15 +393,15 @@ def grade_point(
         seed: the student's world seed.
         isolation: `bubblewrap()`, or an empty list for none.
         limits: for the student's process.
+        taken_along: what the cell uses of other cells.
 
     Returns:
         What was earned, and why it was not more.
     """
     names: dict = {"seed": seed}
     exec(imports(exercise.notebook, point.source, with_helpers=True), names)
-    sources = [imports(exercise.notebook, answer, with_helpers=False), answer]
     try:
-        with Worker(sources, isolation, limits) as worker:
+        with Worker(list(answers.program(exercise, answer, taken_along)), isolation, limits) as worker:
             names[exercise.name] = worker.function(exercise.name)
             exec(compile(point.source, point.name, "exec"), names)
     except AssertionError as mistake:
@@ -283,144 +413,3 @@ def grade_point(
     except Exception as error:  # the check cannot use what the function returned
         return Outcome(0, f"its result has the wrong form ({type(error).__name__}: {error})"[:300])
     return Outcome(point.points, "")
-
-
-# --- answers in words, graded by hand ---
-
-
-def _read_written(path: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """Return the rows of written.csv by student and exercise; none if it is not there yet."""
-    if not path.exists():
-        return {}
-    maximum = {exercise.name: exercise.maximum for exercise in _written_exercises()}
-    rows = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if reader.fieldnames != WRITTEN_COLUMNS:
-                columns = ", ".join(WRITTEN_COLUMNS)
-                raise CourseworkError(f"{path}:1: the columns must be {columns}, separated by commas")
-            for row in reader:
-                where = f"{path}:{reader.line_num}"
-                if None in row or None in row.values():
-                    raise CourseworkError(
-                        f"{where}: the row must have {len(WRITTEN_COLUMNS)} columns: restore it, or delete it"
-                    )
-                if row["points"] and not _is_number(row["points"], maximum.get(row["exercise"], 0)):
-                    raise CourseworkError(
-                        f"{where}: {row['student']}: points must be a number from 0 to {row['most']}, "
-                        "or empty if they are not given yet"
-                    )
-                rows[row["student"], row["exercise"]] = row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CourseworkError(
-            f"{path} cannot be read ({error}): save it as CSV in UTF-8, or delete it to have it written "
-            "again without points"
-        ) from error
-    return rows
-
-
-def _is_number(text: str, maximum: float) -> bool:
-    try:
-        return 0 <= float(text) <= maximum
-    except ValueError:
-        return False
-
-
-def _grade_written(
-    submission: Submission, exercise: Exercise, rows: dict[tuple[str, str], dict[str, str]]
-) -> Outcome:
-    """Return the points from written.csv if they were given for this very answer."""
-    answer = submission.answers.get(exercise.name, "")
-    if not answer or answer.strip() == ANSWER_STUB:
-        return Outcome(0, "not answered")
-    row = rows.get((submission.student, exercise.name), {})
-    same = row and row["answer"].split() == _cell(answer).split()  # spreadsheets change line ends
-    if same and row["points"]:
-        return Outcome(float(row["points"]), row["comment"])
-    return Outcome(None, "not graded yet")
-
-
-# --- tables and pages ---
-
-
-def _find_same_code(grades: list[Grade]) -> None:
-    """Note for each exercise who handed in the same code, and whether it is the published solution."""
-    for exercise in _code_exercises():
-        if exercise.name == OWN_NUMBERS:
-            continue
-        published = collecting.canonical_code(exercise.source)
-        students = defaultdict(list, {published: ["the published solution"]})
-        code = {}
-        for grade in (grade for grade in grades if grade.earned(exercise)):
-            student = grade.submission.student
-            code[student] = collecting.canonical_code(grade.submission.answers[exercise.name])
-            students[code[student]].append(student)
-        for grade in (grade for grade in grades if grade.submission.student in code):
-            student = grade.submission.student
-            others = [name for name in students[code[student]] if name != student]
-            if others:
-                grade.same_code[exercise.name] = others
-
-
-def _cell(text: str) -> str:
-    """Return a student's text for a cell of a spreadsheet, which must not take it for a formula."""
-    return ("'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text)[:MAX_CELL]
-
-
-def _write_csv(path: Path, columns: Iterable[str], rows: list[dict]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(columns))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue().encode("utf-8-sig"))  # spreadsheets recognise UTF-8 by the BOM
-
-
-def _write_grades(grades: list[Grade], path: Path) -> None:
-    """Write a row for each student: the points of each exercise, the total, and what needs a look."""
-    rows = []
-    for grade in grades:
-        row = {"student": grade.submission.student, **grade.submission.roster_columns}
-        for exercise in all_exercises():
-            earned = grade.earned(exercise)
-            row[exercise.name] = "" if earned is None else f"{earned:g}"
-        row["total"] = f"{grade.total():g}"
-        row["most"] = f"{sum(exercise.maximum for exercise in all_exercises()):g}"
-        to_do = [str(finding) for finding in grade.submission.findings if not finding.repaired]
-        same = [f"{name}: same code as {', '.join(others)}" for name, others in grade.same_code.items()]
-        row["look"] = _cell("; ".join([*to_do, *same]))
-        rows.append(row)
-    _write_csv(path, dict.fromkeys(column for row in rows for column in row), rows)
-
-
-def _write_written(grades: list[Grade], path: Path) -> None:
-    """Write a row for each answer in words, with the points and the comment that it has already."""
-    rows = []
-    for grade in grades:
-        for exercise in _written_exercises():
-            answer, outcome = grade.submission.answers.get(exercise.name), grade.outcomes[exercise.name]
-            is_graded = outcome.earned is not None and answer is not None
-            rows.append(
-                {
-                    "student": grade.submission.student,
-                    "exercise": exercise.name,
-                    "most": f"{exercise.maximum:g}",
-                    "points": f"{outcome.earned:g}" if is_graded else "",
-                    "comment": outcome.message if is_graded else "",
-                    "answer": _cell(answer or ""),
-                }
-            )
-    _write_csv(path, WRITTEN_COLUMNS, rows)
-
-
-def write_page(grade: Grade, path: Path) -> None:
-    """Write a student's feedback as a web page that needs no other file.
-
-    Args:
-        grade: the student's grade.
-        path: the file.
-    """
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    template = environment.get_template("feedback.html.j2")
-    html = template.render(grade=grade, submission=grade.submission, exercises=all_exercises())
-    write_whole(path, html.encode())

@@ -8,11 +8,14 @@ none of the student's objects reaches the process that grades.
 import json
 import os
 import sys
+from array import array
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Set
 from random import Random
 from typing import Any
 
 MAX_ITEMS = 1_000_000  # the most that are read from a generator
+LIBRARIES = 16 << 30  # bytes of address space for code: CUDA's libraries map several gigabytes
 CODE_NAME = "<your code>"  # stands for the student's cell in tracebacks
 
 
@@ -38,12 +41,27 @@ def encode(value: Any) -> Any:
         return {"dict": [[encode(key), encode(item)] for key, item in value.items()]}
     if isinstance(value, Random):
         version, numbers, gauss = value.getstate()
-        return {"random": [version, numbers, gauss]}
+        # In every call and every reply: as 625 numbers it would take longer than most functions.
+        return {"random": [version, b64encode(array("I", numbers)).decode(), gauss]}
     if hasattr(value, "tolist"):  # arrays and numbers of NumPy and PyTorch
         return encode(value.tolist())
     if hasattr(value, "__next__") or isinstance(value, range):
         return [encode(item) for _, item in zip(range(MAX_ITEMS), value, strict=False)]
     return {"other": type(value).__name__}
+
+
+def printable(text: str) -> str:
+    """Replace what could steer a terminal, or turn a line around, in a text that a student chose.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text with a replacement character for each that cannot be printed; line ends stay.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
 
 
 class OtherObject:
@@ -53,7 +71,7 @@ class OtherObject:
         self.type_name = type_name
 
     def __repr__(self) -> str:
-        return f"<an object of type {self.type_name}>"
+        return f"<an object of type {printable(self.type_name)}>"
 
 
 def decode(value: Any) -> Any:
@@ -79,7 +97,7 @@ def decode(value: Any) -> Any:
     if kind == "random":
         version, numbers, gauss = content
         generator = Random()
-        generator.setstate((version, tuple(numbers), gauss))
+        generator.setstate((version, tuple(array("I", b64decode(numbers))), gauss))
         return generator
     if kind == "other":
         return OtherObject(str(content))
@@ -106,22 +124,27 @@ class NoHelpers:
             raise ModuleNotFoundError("graded functions cannot use helpers: write it yourself", name=name)
 
 
-def set_limits(memory: int, seconds: int, processes: int) -> None:
-    """Limit what this process may use, for good. The size of a file is limited too.
+def set_limits(memory: int, seconds: int, threads: int) -> None:
+    """Limit what this process may use, for good. The size and the number of open files are limited too.
 
     Args:
-        memory: bytes of address space.
-        seconds: seconds of processor time.
-        processes: how many processes the user may have, or 0 for no limit. Linux counts them for each user,
+        memory: bytes that it may write to. Address space has a wider limit: numeric libraries map gigabytes
+            of code, which take no memory before they run.
+        seconds: seconds of processor time, after which SIGXCPU ends it; SIGKILL does two seconds later.
+        threads: how many threads the user may have, or 0 for no limit. Linux counts them for each user,
             so this makes sense only if nobody else is this user; root is not limited.
     """
     import resource
 
-    limits = {"AS": memory, "CPU": seconds, "FSIZE": 1 << 24, "CORE": 0}
-    if processes:
-        limits["NPROC"] = processes
+    limits = {"DATA": memory, "AS": memory + LIBRARIES, "STACK": 8 << 20}
+    limits |= {"CPU": seconds + 2, "FSIZE": 1 << 24, "NOFILE": 256, "CORE": 0}
+    if threads:
+        limits["NPROC"] = threads
     for name, maximum in limits.items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (maximum, maximum))
+        kind = getattr(resource, f"RLIMIT_{name}")
+        allowed = resource.getrlimit(kind)[1]
+        maximum = maximum if allowed == resource.RLIM_INFINITY else min(maximum, allowed)
+        resource.setrlimit(kind, (min(seconds, maximum) if name == "CPU" else maximum, maximum))
 
 
 def describe_error(error: BaseException) -> dict:
@@ -138,7 +161,9 @@ def describe_error(error: BaseException) -> dict:
         if trace.tb_frame.f_code.co_filename == CODE_NAME:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return {"error": [type(error).__name__, str(error)[:300], line]}
+    # NumPy's error is of a type of its own
+    kind = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
+    return {"error": [kind, str(error)[:300], line]}
 
 
 def reply(request: dict, names: dict) -> dict:
@@ -153,7 +178,11 @@ def reply(request: dict, names: dict) -> dict:
     """
     try:
         if "define" in request:
-            exec(compile(request["define"], CODE_NAME, "exec"), names)
+            try:
+                code = compile(request["define"], CODE_NAME, "exec")
+            except (RecursionError, MemoryError):
+                return {"error": ["SyntaxError", "it is nested too deeply for Python to read", None]}
+            exec(code, names)
             return {"value": None}
         if request["call"] not in names:
             return {"error": ["NameError", f"there is no function {request['call']}", None]}
@@ -166,16 +195,21 @@ def reply(request: dict, names: dict) -> dict:
 
 def main() -> None:
     """Reply to requests from standard input until it ends."""
-    memory, seconds, processes = map(int, sys.argv[1:])
+    memory, seconds, threads = map(int, sys.argv[1:])
     requests, replies = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # the student's code can neither print into the replies nor read the requests
         os.dup2(null, stream)
     sys.meta_path.insert(0, NoHelpers())
-    set_limits(memory, seconds, processes)
+    set_limits(memory, seconds, threads)
     names = {"__name__": "graded"}
     for line in requests:
-        print(json.dumps(reply(json.loads(line), names)), file=replies, flush=True)
+        answer = reply(json.loads(line), names)
+        try:
+            text = json.dumps(answer)
+        except (ValueError, RecursionError) as error:  # a number of too many digits
+            text = json.dumps(describe_error(error))
+        print(text, file=replies, flush=True)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,7 @@ if project is None:
     shutil.rmtree(part, ignore_errors=True)  # left by an interrupted download
     if project.exists():  # incomplete: put aside
         project.rename(f"token-or-span.{{time.time():.0f}}")
-    git = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", address, part]
-    if subprocess.run(git).returncode:
+{fetch}\
         raise ConnectionError(f"cannot fetch {{address}}: check the network, then run this cell again")
     part.rename(project)
 sys.path.insert(0, str(project.resolve()))
@@ -62,6 +61,17 @@ REFUSAL = """\
 """  # part of the setup cell as long as the address is the placeholder
 
 
+FETCH = """\
+    git = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", address, part]
+    if subprocess.run(git).returncode:
+"""
+FETCH_COMMIT = """\
+    part.mkdir()
+    gits = ["init"], ["fetch", "--depth=1", address, "{ref}"], ["checkout", "FETCH_HEAD"]
+    if any(subprocess.run(["git", "-C", part, git[0], "--quiet", *git[1:]]).returncode for git in gits):
+"""  # of students' copies: what is graded later is what they worked with
+
+
 # --- address: one place (pyproject.toml), and everything that repeats it ---
 
 
@@ -75,22 +85,39 @@ def address() -> tuple[str, str]:
     return table["repository"], table["ref"]
 
 
-def setup_source(repository: str, ref: str) -> str:
+def setup_source(repository: str, ref: str, is_commit: bool = False) -> str:
     """Return the code of the setup cell, which is the same in every notebook.
 
     Args:
         repository: an address that git can clone.
-        ref: a branch or tag of it.
+        ref: a branch or tag of it, or a commit.
+        is_commit: whether it is a commit, which git fetches differently.
 
     Returns:
         The cell's source. With the placeholder as the address, the cell refuses to fetch the project.
     """
     refusal = REFUSAL.format(placeholder=PLACEHOLDER) if repository == PLACEHOLDER else ""
-    return SETUP.format(repository=repository, ref=ref, refusal=refusal)
+    fetch = (FETCH_COMMIT if is_commit else FETCH).format(ref=ref)
+    return SETUP.format(repository=repository, fetch=fetch, refusal=refusal)
+
+
+def link(repository: str, ref: str, name: str) -> str:
+    """Return the address at which Colab, which opens notebooks from GitHub only, opens a notebook.
+
+    Args:
+        repository: the project's address on GitHub.
+        ref: a branch or tag of it.
+        name: the notebook's file name without its ending.
+
+    Returns:
+        An address on Colab.
+    """
+    path = repository.removeprefix("https://github.com/")
+    return f"https://colab.research.google.com/github/{path}/blob/{ref}/notebooks/{name}.ipynb"
 
 
 def badge(repository: str, ref: str, name: str) -> str:
-    """Return the badge that opens a notebook on Colab, which opens notebooks from GitHub only.
+    """Return the badge that opens a notebook on Colab.
 
     Args:
         repository: the project's address on GitHub.
@@ -100,11 +127,8 @@ def badge(repository: str, ref: str, name: str) -> str:
     Returns:
         An image with a link, in Markdown.
     """
-    path = repository.removeprefix("https://github.com/")
-    return (
-        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        f"(https://colab.research.google.com/github/{path}/blob/{ref}/notebooks/{name}.ipynb)"
-    )
+    image = "https://colab.research.google.com/assets/colab-badge.svg"
+    return f"[![Open in Colab]({image})]({link(repository, ref, name)})"
 
 
 def set_address(notebook, repository: str, ref: str, name: str) -> None:

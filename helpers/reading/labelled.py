@@ -1,138 +1,119 @@
-"""Labelled sentences: which file is which split, which column holds what, which scheme the tags follow."""
+"""Labelled sentences of all splits, read together: columns and scheme have to agree."""
 
-import re
+import gc
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
-from helpers.reading.files import CorpusError, decoded, raw_lines, readable
+from helpers.reading.columns import choose, parse
+from helpers.reading.files import CorpusError
+from helpers.reading.schemes import Reading, conversion_notes, scheme_of, to_iob2, unknown
+from helpers.reading.tables import Table, read_table
 
-SUFFIXES = {".txt", ".conll", ".bio", ".tsv"}
-SPLITS = {"train": ("train",), "dev": ("dev", "valid", "validation"), "test": ("test",)}
-BEGINS, CONTINUES, ENDS = "BSU", "IEL", "ESLU"  # prefixes; S and U (or E and L) mean the same
+LONG, ALONE = 1_000, 200  # words of a sentence, or of a file of one, that has likely lost its empty lines
 Sentence = tuple[list[str], list[str]]  # words and their IOB2 tags
 
 
-def find_splits(folder: Path) -> dict[str, Path]:
-    """Find each split's file; dev may be missing. An exact name (train.txt) wins over one that holds it."""
-    shown = readable(folder)
-    if not folder.is_dir():
-        raise CorpusError(
-            f'{shown}: no such folder. A corpus is "world" or a folder with train and test files.'
-        )
-    present = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    found: dict[str, Path] = {}
-    for split, words in SPLITS.items():
-        exact = [path for path in present if path.stem.lower() in words and path.suffix.lower() in SUFFIXES]
-        matches = exact or [path for path in present if any(word in path.name.lower() for word in words)]
-        if len(matches) > 1:
-            listed = " and ".join(readable(path.name) for path in matches)
-            raise CorpusError(f"{shown}: {listed} both match the {split} split. Keep one, or move the other.")
-        if not matches and split != "dev":
-            wanted = ", ".join(split + suffix for suffix in sorted(SUFFIXES))
-            listed = ", ".join(readable(path.name) for path in present) or "nothing"
-            raise CorpusError(
-                f"{shown}: no {split} file. Looked for {wanted} or a name with {split!r} in it; "
-                f"the folder holds {listed}."
+def read_labelled(paths: dict[str, Path], columns: str, notes: list[str]) -> dict[str, list[Sentence]]:
+    """Read the sentences of all splits, and convert their tags to IOB2.
+
+    Args:
+        paths: a file for each split.
+        columns: which columns hold words and tags, like "word=2,tag=3"; empty to find out.
+        notes: gets a sentence for all that was chosen, converted or looks wrong.
+
+    Returns:
+        Sentences by split.
+
+    Raises:
+        CorpusError: a file cannot be read, its columns cannot be told apart, a tag is unknown, or the files
+            follow schemes that do not go together.
+    """
+    collecting = gc.isenabled()
+    gc.disable()  # it would look at millions of fields again and again, and find nothing to collect
+    try:
+        return _read(paths, parse(columns), notes)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _read(paths: dict[str, Path], wanted: dict[str, str], notes: list[str]) -> dict[str, list[Sentence]]:
+    tables = {split: read_table(path) for split, path in paths.items()}
+    choices = dict(zip(tables, choose(list(tables.values()), wanted, notes), strict=True))
+    tags = {split: table.columns[choices[split].tag] for split, table in tables.items()}
+    readings: dict[str, Reading] = {}
+    places: dict[str, tuple[str, str]] = {}  # prefix -> its first tag and where that stands
+    for split, table in tables.items():
+        counts = Counter(tags[split])
+        reading = readings[split] = Reading.of(counts, choices[split].form)
+        if unread := [tag for tag in counts if tag not in reading.parsed]:
+            raise CorpusError(_unknown(table, tags[split].index(unread[0]), unread, reading.form))
+        for tag in counts:
+            prefix = reading.parsed[tag][0]
+            if prefix != "O" and prefix not in places:
+                places[prefix] = tag, table.place(tags[split].index(tag))
+    scheme = scheme_of(places)
+
+    splits = {}
+    for split, table in tables.items():
+        sentences = table.sentences()
+        done = to_iob2(tags[split], sentences, readings[split])
+        first = f"{table.unit} {table.lines[done.orphans[0]]}" if done.orphans else ""
+        table.notes += conversion_notes(done, readings[split], scheme, first)
+        words = _words(table, choices[split].word)
+        splits[split] = [(words[rows], done.tags[rows]) for rows in sentences]
+        if lacking := missing_empty_lines(splits[split]):
+            table.notes.append(
+                f"Warning: {lacking}. Nothing is lost, since windows that overlap are read; but whole "
+                "sentences are drawn for training and counted. If a column numbers the sentences, name it, "
+                "as in --columns sentence=1."
             )
-        if matches:
-            found[split] = matches[0]
-    if len(set(found.values())) < len(found):
-        listed = ", ".join(f"{split}: {readable(path.name)}" for split, path in found.items())
-        raise CorpusError(
-            f"{shown}: one file matches two splits ({listed}). Name files train.txt, test.txt, …"
-        )
-    return found
+    notes += _gathered(tables.values())
+    return splits
 
 
-def read_labelled(path: Path, notes: list[str]) -> list[Sentence]:
-    """Read the sentences of a column file, and convert their tags to IOB2."""
-    # A line that starts with "#" is a comment, unless it has as many columns as the file's first line of
-    # another kind and ends in a tag: then it holds a word, like "#" or "#nerd".
-    lines = [(number, line, _columns(line)) for number, line in decoded(path, raw_lines(path))]
-    others = (columns for _, line, columns in lines if columns and not line.startswith(("#", "-DOCSTART-")))
-    width = len(next(others, ()))
-    sentences: list[list[tuple[str, str, int]]] = [[]]  # word, tag, line number
-    for number, line, columns in lines:
-        if not columns or line.startswith("-DOCSTART-"):
-            sentences.append([])
-            continue
-        if line.startswith("#") and not (len(columns) == width and _is_tag(columns[-1])):
-            continue
-        if len(columns) < 2:
-            raise CorpusError(
-                f"{readable(path)}:{number}: one column ({line.strip()!r}). A line is a word and its tag, "
-                "split by a tab or blanks; an empty line ends a sentence."
-            )
-        if not _is_tag(columns[-1]):
-            raise CorpusError(
-                f"{readable(path)}:{number}: unknown tag {columns[-1]!r}. The last column is O or a prefix "
-                "and a type, like B-PER; the prefixes are B I (IO, IOB1, IOB2), B I E S (BIOES) or B I L U "
-                "(BILOU)."
-            )
-        sentences[-1].append((columns[0], columns[-1], number))
-    sentences = [sentence for sentence in sentences if sentence]
-    if not sentences:
-        raise CorpusError(f"{readable(path)}: the file holds no sentences. A line is a word and its tag.")
-    return _to_iob2(sentences, path, notes)
-
-
-def _columns(line: str) -> list[str]:
-    """Split a line by tabs, or by blanks if it has no tab; other white space can be a word."""
-    columns = [column.strip(" ") for column in line.split("\t")] if "\t" in line else line.split(" ")
-    return [column for column in columns if column]
-
-
-def _is_tag(column: str) -> bool:
-    return column == "O" or bool(re.fullmatch(r"[BIESLU]-\S+", column))
-
-
-def _to_iob2(sentences: list[list[tuple[str, str, int]]], path: Path, notes: list[str]) -> list[Sentence]:
-    """Convert tags of any of the schemes to IOB2."""
-    # An entity starts at B, S and U, and at an I, E or L that no entity of its type leads up to. That last
-    # rule reads IO and IOB1, and mends IOB2 where a B- is missing.
-    converted: list[Sentence] = []
-    prefixes, orphans, true_starts = set(), [], 0
-    for sentence in sentences:
-        tags, open_type = [], None  # the type that an I- would continue
-        for _, tag, line in sentence:
-            prefix, type_ = tag[0], tag[2:]
-            prefixes.add(prefix)
-            if prefix == "O":
-                tags.append("O")
-                open_type = None
-                continue
-            starts = prefix in BEGINS or type_ != open_type
-            if starts and prefix in CONTINUES:
-                orphans.append(line)
-            true_starts += prefix == "B" and type_ != open_type
-            tags.append(("B-" if starts else "I-") + type_)
-            open_type = None if prefix in ENDS else type_
-        converted.append(([word for word, _, _ in sentence], tags))
-
-    if prefixes & set("ES") and prefixes & set("LU"):
-        raise CorpusError(f"{readable(path)}: mixes BIOES and BILOU prefixes. Use one of them throughout.")
-    closing = "BIOES" if prefixes & set("ES") else "BILOU" if prefixes & set("LU") else None
-    if closing or (orphans and not true_starts):
-        scheme = closing or ("IOB1" if "B" in prefixes else "IO")
-        notes.append(f"{readable(path.name)}: {scheme} tags were converted to IOB2.")
-    if orphans and (closing or true_starts):
-        notes.append(
-            f"Warning: {readable(path.name)}: {len(orphans)} entities lack their first tag (the first at "
-            f"line {orphans[0]}); they were read as if they began with B-."
-        )
-    return converted
-
-
-def hold_out(
-    sentences: list[Sentence], path: Path, notes: list[str]
-) -> tuple[list[Sentence], list[Sentence]]:
-    """Make every tenth training sentence a dev sentence."""
-    if len(sentences) < 10:
-        raise CorpusError(
-            f"{readable(path)}: {len(sentences)} sentences are too few to hold some out. Add a dev file."
-        )
-    dev = sentences[9::10]
-    notes.append(
-        f"No dev file: every tenth sentence of {readable(path.name)} ({len(dev)} of {len(sentences)}) is "
-        "held out."
+def missing_empty_lines(sentences: list[Sentence]) -> str:
+    """Say how long the longest sentence is if it is too long to be one; "" otherwise."""
+    longest = max((len(words) for words, _ in sentences), default=0)
+    if longest <= (LONG if len(sentences) > 1 else ALONE):
+        return ""
+    return (
+        f"a sentence has {longest:,} words, so what ends sentences seems to be missing: empty lines, or a "
+        "column that numbers them"
     )
-    return [sentence for k, sentence in enumerate(sentences) if k % 10 != 9], dev
+
+
+def _unknown(table: Table, row: int, tags: list[str], form: str) -> str:
+    said = f"{table.place(row)}: {unknown(tags[0], form)}"
+    if row or len(tags) > 1 or table.header or len(tags[0]) < 2 or tags[0].isdecimal():
+        return said
+    named = f"--columns word={table.row(0)[0]},tag={tags[0]}"
+    return f"{said} If this line is a header, name its columns, as in {named}."
+
+
+def _gathered(tables: Iterable[Table]) -> list[str]:
+    """Return the notes of all files, those that are alike as one."""
+    files: dict[str, list[str]] = {}
+    for table in tables:
+        for note in table.notes:
+            files.setdefault(note, []).append(table.name)
+    notes = []
+    for note, names in files.items():
+        warning, about = ("Warning: ", note[9:]) if note.startswith("Warning: ") else ("", note)
+        notes.append(f"{warning}{', '.join(dict.fromkeys(names))}: {about}")
+    return notes
+
+
+def _words(table: Table, column: int) -> list[str]:
+    """Return a file's words. A word that is blank, or whose field is empty, becomes one blank."""
+    words = list(table.columns[column])
+    blank = [row for row, word in enumerate(words) if not word.strip(" \t")]
+    for row in blank:
+        words[row] = " "
+    if blank:
+        table.notes.append(
+            f"blank words keep their places and tags ({len(blank):,}, the first at {table.unit} "
+            f"{table.lines[blank[0]]})."
+        )
+    return words

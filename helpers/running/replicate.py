@@ -1,6 +1,7 @@
 """A replicate: one seed's corpus, vocabulary and packed text, and everything else that its arms share."""
 
 import hashlib
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -10,10 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
 
-from helpers import corpora, model, tokenization, world
+from helpers import corpora, model, scoring, tokenization, world
 from helpers.masking import Vocabulary
+from helpers.reading.labelled import missing_empty_lines
 from helpers.running import artifacts
 from helpers.settings import ModelSettings, Settings
+
+# What decides how a corpus of files is read.
+READING = ("files", "text", "overlap", "splits", "tables", "columns", "schemes", "labelled")
 
 
 @dataclass(frozen=True)
@@ -109,20 +114,22 @@ def load(settings: Settings, number: int = 0) -> Replicate:
     if settings.corpus == "world":
         corpus = corpora.load("world", world=replace(scale.world, seed=seed))
     else:
-        corpus = _corpus_of_files(
-            settings.corpus, settings.text, scale.words, corpus_key(settings, seed)["files"]
-        )
+        files = corpus_key(settings, seed)["files"]
+        corpus = _corpus_of_files(settings.corpus, settings.text, settings.columns, scale.words, files)
     if len(corpus.splits["train"]) < scale.core_sentences:
         smaller = "" if scale.name == "smoke" else ", or choose --scale smoke"
+        too_long = missing_empty_lines(corpus.splits["train"])
         raise corpora.CorpusError(
             f"{settings.corpus} has {len(corpus.splits['train'])} labelled training sentences, but scale "
-            f"{scale.name} needs {scale.core_sentences}: give more{smaller}"
+            f"{scale.name} needs {scale.core_sentences}: {too_long or 'give more' + smaller}"
         )
 
     def make(folder: Path) -> None:
         tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
         rows = scale.pretraining.batch_size
-        blocks = tokenization.pack(corpus.text, tokenizer, scale.model.length, minimum_rows=rows)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, now and whenever rows are reused
+            blocks = tokenization.pack(corpus.text, tokenizer, scale.model.length, minimum_rows=rows)
         tokenizer.save_pretrained(folder)
         save_file(
             {name: tensor.contiguous() for name, tensor in blocks.tensors().items()},
@@ -135,7 +142,29 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         source = ", ".join(settings.text) or settings.corpus
         raise corpora.CorpusError(f"{source}: {error}") from error
     blocks = tokenization.Blocks(**load_file(folder / "blocks.safetensors"))
-    return Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
+    replicate = Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
+    if settings.corpus == "world":
+        return replicate
+    return replace(replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate)]))
+
+
+def _notes(replicate: Replicate) -> list[str]:
+    """Say what the tokenizer loses of a corpus of files: text as [UNK], mentions that no model can find."""
+    share = tokenization.unknown_share(replicate.blocks, replicate.tokenizer)
+    notes = [tokenization.unknown_note(share, replicate.tokenizer)]
+    windows, gold = replicate.test, replicate.gold()
+    perfect = tokenization.decode(windows, windows.labels, replicate.sentences("test"), replicate.tags)
+    pairs = [
+        (set(scoring.spans(tags)), set(scoring.spans(best))) for tags, best in zip(gold, perfect, strict=True)
+    ]
+    lost = sum(len(mentions - found) for mentions, found in pairs)
+    if lost:
+        notes.append(
+            f"Warning: {lost} of {sum(len(mentions) for mentions, _ in pairs)} mentions in the test split "
+            "cannot be found, because they begin or end with a word that has no wordpieces, such as a lone "
+            "U+200C. They count as missed; take such words out of the files."
+        )
+    return notes
 
 
 def mention_ids(settings: Settings, number: int = 0) -> torch.Tensor:
@@ -164,9 +193,11 @@ def mention_ids(settings: Settings, number: int = 0) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1)
-def _corpus_of_files(corpus: str, text: tuple[str, ...], words: int, files: str) -> corpora.Corpus:
+def _corpus_of_files(
+    corpus: str, text: tuple[str, ...], columns: str, words: int, files: str
+) -> corpora.Corpus:
     """Read the reader's corpus, once for all replicates; `files` changes when they do."""
-    return corpora.load(corpus, text or None, words=words)
+    return corpora.load(corpus, text or None, words=words, columns=columns)
 
 
 # --- keys: what decides the text and the labels, and nothing else ---
@@ -195,7 +226,9 @@ def corpus_key(settings: Settings, seed: int) -> dict:
     if settings.corpus == "world":
         code = artifacts.source_hash("world", "corpora")
         return {"world": replace(settings.scale.world, seed=seed), "files": files, "code": code}
-    return {"words": settings.scale.words, "files": files, "code": artifacts.source_hash("corpora")}
+    code = artifacts.source_hash("corpora", *(f"reading/{name}" for name in READING))
+    chosen = {"columns": settings.columns} if settings.columns else {}
+    return {"words": settings.scale.words, "files": files, "code": code, **chosen}
 
 
 def rows_key(settings: Settings, seed: int) -> dict:

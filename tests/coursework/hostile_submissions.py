@@ -114,6 +114,17 @@ for number in range(3, 256):
     try: os.write(number, b'{"error": ["RuntimeError", "' + b"x" * (20 << 20) + b'", 1]}\\n')
     except OSError: pass
 """,
+    "steers the terminal by its error": """
+raise type("\\x1b[2J", (Exception,), {})("\\x1b]0;mine\\x07 \\u202e\\x9b2J")
+""",
+    "is nested too deeply to be read": "nested = " + "-" * 5000 + "1",
+    "returns a number of too many digits": """
+def token_masking(*arguments): return 10 ** 100_000, []
+""",
+    "prints without end": """
+import os
+while True: os.write(1, b"x" * (1 << 20))
+""",
     "ends Python as if all were well": "import os; os._exit(0)",
     "kills the grader": """
 import os, signal
@@ -125,7 +136,7 @@ for _ in range(5):
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            open("/proc/self/comm", "w").write("leftbehind")
+            import ctypes; ctypes.CDLL(None).prctl(15, b"leftbehind")
             time.sleep(60)
         os._exit(0)
 """,
@@ -172,6 +183,8 @@ def attack(name: str, isolate: bool, limits: Limits | None = None) -> Harm:
         touched += [f"changed {file}" for file in sorted(files) if files[file].read_text() != SECRET]
         if any(SECRET in outcome.message for outcome in outcomes.values()):
             touched.append("read a file of the grader's")
+        if not all(outcome.message.isprintable() for outcome in outcomes.values()):
+            touched.append("wrote control characters")
         try:
             server.accept()
             touched.append("reached the network")

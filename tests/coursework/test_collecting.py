@@ -3,13 +3,17 @@
 import io
 import json
 import os
+import shutil
+import tarfile
 import zipfile
 
 import pytest
 
-from helpers.coursework import collecting, exercises
-from helpers.coursework.exercises import CourseworkError
+from helpers.coursework import collecting, exercises, records
+from helpers.coursework.records import CourseworkError
+from helpers.publishing import notebooks
 
+ALL = [exercise.name for exercise in exercises.all_exercises()]
 NOTEBOOKS = "02_token_masking", "03_span_masking", "05_fine_tuning", "06_f1_by_entity_length"
 
 
@@ -117,6 +121,63 @@ def metadata_of_another_kind(notebook):
         cell["metadata"], cell["id"] = {"nbgrader": {"grade_id": []}}, {}
 
 
+def turn_into(cell_type, before="", after=""):
+    def turn(notebook):
+        cell = cell_of(notebook, "token_masking")
+        cell.update(cell_type=cell_type, source=f"{before}{cell['source']}{after}")
+
+    turn.__name__ = f"turn_into_{cell_type}{'_with_fences' if before else ''}"
+    return turn
+
+
+def solve_in_a_new_cell(notebook):
+    cell = cell_of(notebook, "token_masking")
+    new = {"cell_type": "code", "metadata": {}, "id": "new", "source": cell["source"]}
+    notebook["cells"].insert(notebook["cells"].index(cell) + 1, new)
+    cell["source"] = f"def token_masking(*arguments):\n    {exercises.CODE_STUB}"
+
+
+def split(notebook):
+    """As JupyterLab does: the pieces share the metadata."""
+    cell = cell_of(notebook, "token_masking")
+    places = notebook["cells"].index(cell)
+    above, below = (json.loads(json.dumps(cell)) for _ in range(2))
+    above["source"], below["source"] = "import random\nLEFT = 1", "print(token_masking)"
+    notebook["cells"][places : places + 1] = [above, cell, below]
+
+
+def split_inside_the_function(notebook):
+    cell = cell_of(notebook, "token_masking")
+    lines = cell["source"].split("\n")
+    below = json.loads(json.dumps(cell)) | {"source": "\n".join(lines[4:])}
+    cell["source"] = "\n".join(lines[:4])
+    notebook["cells"].insert(notebook["cells"].index(cell) + 1, below)
+
+
+def time_it(notebook):
+    cell = cell_of(notebook, "token_masking")
+    cell["source"] = f"%%time\n{cell['source']}"
+
+
+def wait_for_it(notebook):
+    cell = cell_of(notebook, "token_masking")
+    cell["source"] += "\nawait something()"
+
+
+def break_it(notebook):
+    cell = cell_of(notebook, "token_masking")
+    cell["source"] += "\nreturn seen"
+
+
+def use_helpers(notebook):
+    cell = cell_of(notebook, "token_masking")
+    cell["source"] = "def token_masking(*arguments):\n    return masking.mask(*arguments)"
+
+
+def nest_deeply(notebook):
+    cell_of(notebook, "token_masking")["source"] = "x = " + "(1+" * 1200 + "1" + ")" * 1200
+
+
 DAMAGES = [  # what happened, the finding, whether it is repaired, whether the code is still found
     (lose_metadata, "the cell of token_masking has lost its metadata", True, True),
     (lose_metadata_and_ids, "the cell of token_masking has lost its metadata", True, True),
@@ -131,6 +192,16 @@ DAMAGES = [  # what happened, the finding, whether it is repaired, whether the c
     (fifty_megabytes, "has 50 MB, mostly outputs", True, True),
     (another_seed, "has seed 12300; this student's is", False, True),
     (no_seed, "the cell with the student's seed is missing", True, True),
+    (turn_into("markdown"), "the cell of token_masking was turned into text (markdown)", True, True),
+    (turn_into("raw"), "the cell of token_masking was turned into text (raw)", True, True),
+    (turn_into("markdown", "```python\n", "\n```"), "was turned into text (markdown)", True, True),
+    (solve_in_a_new_cell, "there are 2 cells of token_masking", True, True),
+    (split_inside_the_function, "the cell of token_masking was split", True, True),
+    (time_it, "the cell of token_masking holds magics or shell lines", True, None),
+    (wait_for_it, "the cell of token_masking has `await` outside a function, in line", True, None),
+    (break_it, "token_masking is no Python (SyntaxError in line", False, None),
+    (use_helpers, "token_masking uses masking: not defined anywhere, or with `helpers`", False, None),
+    (nest_deeply, "token_masking is no Python", False, False),
     (another_course, "is not a notebook of this course", False, False),
 ]
 
@@ -194,13 +265,238 @@ def test_renamed_files_are_recognised(submitted, released):
     assert submission.findings == [] and "token_masking" in submission.answers
 
 
-def test_two_copies_of_a_notebook_are_named(submitted, released):
+def test_of_copies_that_agree_one_is_read_and_of_others_the_last(submitted, released):
     copy = submitted.place / "02_token_masking (1).ipynb"
     copy.write_bytes((submitted.place / "02_token_masking.ipynb").read_bytes())
+    (finding,) = ada(submitted, released).findings
+    assert "there are 2 copies of 02_token_masking.ipynb" in finding.problem and finding.repaired
+    for number in (2, 10):
+        copy = submitted.place / f"02_token_masking ({number}).ipynb"
+        text = (submitted.place / "02_token_masking.ipynb").read_text()
+        copy.write_text(text.replace("fate < mix[0]:", f"fate < mix[{number}]:"))
+    submission = ada(submitted, released)
+    (finding,) = submission.findings
+    assert "they differ: ask which one counts" in finding.remedy and not finding.repaired
+    assert "mix[10]" in submission.answers["token_masking"], "2 comes before 10"
+
+
+def test_what_the_setup_cell_fetched_is_not_graded_in_the_students_place(submitted, released):
+    submitted("02_token_masking", lambda notebook: cell_of(notebook, "token_masking").update(source=MINE))
+    for place in ("", "token-or-span/notebooks"):
+        (submitted.place / place).mkdir(parents=True, exist_ok=True)
+        for path in notebooks.paths():
+            name = path.name if place else f"00 {path.name}"  # sorted before and after the student's own
+            shutil.copy(path, submitted.place / place / name)
+    submission = ada(submitted, released)
+    assert submission.answers["token_masking"] == MINE
+    published = [finding for finding in submission.findings if "the published notebook" in finding.problem]
+    assert published and all(finding.repaired for finding in published)
+    (submitted.place / "02_token_masking.ipynb").unlink()
+    assert "token_masking" not in ada(submitted, released).answers
+
+
+def test_a_copy_as_it_was_handed_out_does_not_count_beside_a_solved_one(
+    submitted, released, unpack, tmp_path
+):
+    with zipfile.ZipFile(released / "handout" / "ada.zip") as archive:
+        content = archive.read("token-or-span/02_token_masking.ipynb")
+    (submitted.place / "02_token_masking (9).ipynb").write_bytes(content)
+    submission = ada(submitted, released)
+    assert "random" in submission.answers["token_masking"] or "rng" in submission.answers["token_masking"]
+    (finding,) = submission.findings
+    assert "one is as it was handed out" in finding.remedy and finding.repaired
+
+
+MINE = "def token_masking(*arguments):\n    return [], []"
+
+
+def test_what_other_cells_define_comes_with_the_answer(submitted, released):
+    def use_another_cell(notebook):
+        cell = cell_of(notebook, "token_masking")
+        notebook["cells"].insert(
+            0, {"cell_type": "code", "metadata": {}, "source": "def half(x): return x / 2"}
+        )
+        cell["source"] = "def token_masking(*arguments):\n    return half(arguments)"
+
+    submitted("02_token_masking", use_another_cell)
+    submission = ada(submitted, released)
+    assert submission.taken_along == {"token_masking": "def half(x):\n    return x / 2"}
+    assert any("token_masking uses half, which other cells define" in str(one) for one in submission.findings)
+
+
+@pytest.mark.parametrize("turned", ["markdown", "code", "raw"])
+def test_an_answer_in_words_is_found_in_any_cell_and_in_several(turned, submitted, released):
+    def answer(notebook):
+        cell = cell_of(notebook, "own_verdict")
+        place = notebook["cells"].index(cell)
+        more = [
+            {"cell_type": "markdown", "metadata": {}, "id": name, "source": f"{name} part"} for name in "ab"
+        ]
+        notebook["cells"][place + 1 : place + 1] = more
+        cell["cell_type"] = turned
+
+    submitted("07_five_statements", answer)
+    submission = ada(submitted, released)
+    assert submission.answers["own_verdict"] == "a part\n\nb part"
+    lines = [str(finding) for finding in submission.findings]
+    assert any("stands in 2 cells [repaired: they were put together]" in line for line in lines)
+    assert any("was turned into code" in line for line in lines) is (turned != "markdown")
+
+
+def test_characters_that_end_lines_elsewhere_stay_in_the_answer(submitted, released):
+    odd = "def token_masking(*arguments):\n    return 'one\u2028two\x0cthree  ', [\x85]"
+    submitted("02_token_masking", lambda notebook: cell_of(notebook, "token_masking").update(source=odd))
+    assert ada(submitted, released).answers["token_masking"] == odd
+
+
+# --- whose it is, and which attempt ---
+
+
+def attempt(submitted, path, change=None):
+    """Write Ada's notebooks as a zip file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(submitted.place.iterdir()):
+            text = file.read_text()
+            archive.writestr(file.name, change(text) if change else text)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ada.zip", "ada (1).zip", "ada (2).zip", "ada (10).zip"),
+        ("ada-1.zip", "ada-2.zip", "ada-10.zip"),
+        ("ada_late_123_456_token-or-span.zip", "ada_late_123_457_token-or-span-1.zip"),
+        ("ada_123_assignsubmission_file_/a.zip", "ada_124_assignsubmission_file_/a.zip"),
+        (
+            "token-or-span_ada_attempt_2024-09-30-10-00-00_a.zip",
+            "token-or-span_ada_attempt_2024-10-01-09-00-00_a.zip",
+        ),
+        ("Ada.zip", "ada attempt 2.zip"),
+        ("ada_v1.zip", "ada_final_v2.zip"),
+    ],
+)
+def test_of_several_attempts_the_last_one_counts(names, submitted, released, tmp_path):
+    inbox = tmp_path / "inbox"
+    for number, name in enumerate(names):
+        attempt(
+            submitted,
+            inbox / name,
+            lambda text, number=number: text.replace("fate < mix[0]", f"fate < {number}"),
+        )
+    submissions = collecting.collect(inbox, released)
+    assert [submission.student for submission in submissions] == ["ada", "ben"]
+    assert f"fate < {len(names) - 1}" in submissions[0].answers["token_masking"]
+    (finding,) = submissions[0].findings
+    assert f"there are {len(names)} attempts" in finding.problem and finding.repaired
+    assert "last one counts" in finding.remedy
+
+
+def test_a_notebook_that_the_last_attempt_lacks_is_taken_from_an_earlier_one(submitted, released, tmp_path):
+    inbox = tmp_path / "inbox"
+    attempt(submitted, inbox / "ada.zip")
+    with zipfile.ZipFile(inbox / "ada-2.zip", "w") as archive:
+        text = (submitted.place / "02_token_masking.ipynb").read_text()
+        archive.writestr("02_token_masking.ipynb", text.replace("fate < mix[0]", "fate < 2"))
+    answers = collecting.collect(inbox, released)[0].answers
+    assert "fate < 2" in answers["token_masking"] and set(answers) == set(ALL)
+
+
+def test_identifiers_that_begin_like_others_are_told_apart(submitted, tmp_path):
+    records.add_students(tmp_path / "record", [{"student": name} for name in ("ada", "ada-2", "7", "70")])
+    inbox = tmp_path / "inbox"
+    for name in ("ada", "ada-2", "ada-2 (1)", "70", "7_1", "adam", "7b", "x_7_attempt_1"):
+        (inbox / name).mkdir(parents=True)
+    (inbox / "ada_notes.docx").touch(), (inbox / ".DS_Store").touch(), (inbox / "readme").touch()
+    found = {one.student: one for one in collecting.collect(inbox, tmp_path / "record")}
+    assert list(found) == ["70", "7", "7b", "ada", "ada-2", "adam"]
+    assert [one for one in found["adam"].findings if "not on the list" in one.problem]
+    assert [one for one in found["ada-2"].findings if "(ada-2, ada-2 (1))" in one.problem]
+
+
+def test_without_a_list_only_a_browsers_number_joins_attempts(submitted, tmp_path):
+    records.add_students(tmp_path / "record", [])
+    for name in ("lee", "lee-2", "lee (1)", "kim (1)"):
+        (tmp_path / "inbox" / name).mkdir(parents=True)
+    found = collecting.collect(tmp_path / "inbox", tmp_path / "record")
+    assert [one.student for one in found] == ["kim (1)", "lee", "lee-2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("ben.7z", "ben.7z: is a .7z file, which is not read"),
+        ("ben.pdf", "ben.pdf: is neither a notebook nor an archive"),
+        ("ben.py", "ben.py: is neither a notebook nor an archive"),
+        (
+            "ben-work.docx",
+            "nothing was handed in [to do: ask for it; without it the grade is 0. Or is it ben-work",
+        ),
+        ("ben/essay.pdf", "ben: there is no notebook in ben [to do: ask for the .ipynb files"),
+        ("ben/all.rar", "ben/all.rar: is a .rar file, which is not read"),
+    ],
+)
+def test_what_lies_there_is_never_called_nothing(name, line, submitted, released):
+    path = submitted.folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x")
+    ben = next(one for one in collecting.collect(submitted.folder, released) if one.student == "ben")
+    lines = [str(finding) for finding in ben.findings]
+    assert any(line in one for one in lines), lines
+    assert ben.handed_in is ("nothing" not in line)
+
+
+@pytest.mark.parametrize("packed", ["ada/token-or-span.zip", "ada/token-or-span.tar.gz", "ada.tar.gz"])
+def test_archives_in_a_students_folder_are_read(packed, submitted, released, tmp_path):
+    path = tmp_path / "inbox" / packed
+    path.parent.mkdir(parents=True)
+    if packed.endswith(".zip"):
+        attempt(submitted, path)
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(submitted.place, "work")
+    (submission, _) = collecting.collect(tmp_path / "inbox", released)
+    assert submission.findings == [] and set(submission.answers) == set(ALL)
+
+
+# --- one submission never stops the others ---
+
+
+def test_an_error_while_reading_costs_its_submission_only(submitted, released, monkeypatch):
+    (submitted.folder / "ben").mkdir()
+    read = collecting.archives.notebooks
+
+    def fails_for_ben(path, *arguments):
+        if path.name == "ben":
+            raise RecursionError("too deep")
+        return read(path, *arguments)
+
+    monkeypatch.setattr(collecting.archives, "notebooks", fails_for_ben)
+    found = {one.student: one for one in collecting.collect(submitted.folder, released)}
+    assert set(found["ada"].answers) == set(ALL)
+    (finding,) = found["ben"].findings
+    assert finding.problem == "cannot be read to the end (RecursionError: too deep)"
+
+
+def test_an_error_in_one_exercise_costs_no_other(submitted, released, monkeypatch):
+    monkeypatch.setattr(collecting.answers, "parts", lambda *_: 1 / 0)
+    submission = ada(submitted, released)
+    assert set(submission.answers) == set(ALL)
     assert any(
-        "there are 2 copies of 02_token_masking.ipynb" in str(finding)
-        for finding in ada(submitted, released).findings
+        "the cell of token_masking cannot be read (ZeroDivisionError" in str(one)
+        for one in submission.findings
     )
+
+
+def test_names_that_steer_a_terminal_or_are_very_long_are_shown_harmlessly(submitted, released):
+    (submitted.folder / "[31mred").mkdir()
+    (submitted.folder / ("x" * 255)).mkdir()
+    (submitted.place / "]0;title.ipynb").write_text("{}")
+    submissions = collecting.collect(submitted.folder, released)
+    assert "x" * 255 in {submission.student for submission in submissions}
+    lines = [str(finding) for one in submissions for finding in one.findings]
+    assert lines and all(line.isprintable() for line in lines)
+    assert any("\\x1b]0;title\\x07.ipynb: is not a notebook" in line for line in lines)
 
 
 def test_a_stranger_and_an_empty_folder_are_named(submitted, released, tmp_path_factory):

@@ -2,13 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
 import zipfile
 
 import nbformat
 import pytest
 
-from helpers.coursework import exercises
-from helpers.coursework.exercises import CourseworkError
+from helpers.coursework import exercises, records
+from helpers.coursework.records import CourseworkError
 from helpers.publishing import colab, notebooks
 
 # --- the one source ---
@@ -37,6 +39,11 @@ def test_a_function_may_use_what_its_notebook_imports_but_not_helpers():
     ]
     assert "scoring" in exercises.imports("06_f1_by_entity_length", source, with_helpers=True)
     assert exercises.imports("06_f1_by_entity_length", "def broken(", with_helpers=False) == ""
+
+
+def test_a_function_may_use_what_the_setup_cell_imports():
+    lines = exercises.imports("02_token_masking", "def f(): return Path(os.sep), shutil", with_helpers=False)
+    assert lines.splitlines() == ["import os", "import shutil", "from pathlib import Path"]
 
 
 def test_parts_of_helpers_count_as_helpers(monkeypatch):
@@ -114,79 +121,99 @@ def test_copies_that_point_to_nobody_are_not_handed_out(tmp_path, monkeypatch):
         exercises.release(tmp_path / "handout")
     assert not (tmp_path / "handout").exists()
     monkeypatch.setattr(colab, "address", lambda: ("https://github.com/ada/token-or-span", "main"))
+    monkeypatch.setattr(exercises, "_commit", lambda: "0" * 40)
     monkeypatch.setattr(exercises.sys, "executable", "false")  # gets as far as starting nbgrader
     with pytest.raises(CourseworkError, match="nbgrader failed"):
         exercises.release(tmp_path / "handout")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        '{"seeds": {"ada": 100',
-        "[]",
-        '{"seeds": {}}',
-        '{"seeds": [], "roster": []}',
-        '{"seeds": {"ada": null}, "roster": []}',
-        '{"seeds": {}, "roster": [5]}',
-        '{"seeds": {}, "roster": [{"email": "a@example.org"}]}',
-        "[" * 100_000,
-        "\xff",
-    ],
-)
-def test_a_damaged_record_is_named_and_not_replaced(content, tmp_path):
-    path = tmp_path / "record.json"
-    path.write_bytes(content.encode("latin-1"))
-    with pytest.raises(CourseworkError, match=re.escape(str(path)) + " cannot be read .*restore it"):
-        exercises.record(tmp_path)
-    with pytest.raises(CourseworkError, match="restore it"):
-        exercises.release(tmp_path, [{"student": "ada"}], allow_placeholder=True)
-    assert path.read_bytes() == content.encode("latin-1")
+def test_who_is_recorded_keeps_their_seed_whatever_list_comes_next(tmp_path):
+    ada, ben, cleo = ({"student": name, "email": f"{name}@example.org"} for name in ("ada", "ben", "cleo"))
+    exercises.release(tmp_path, [ada, ben], allow_placeholder=True)
+    first = records.read(tmp_path)["seeds"]
+    late = exercises.release(tmp_path, [cleo], allow_placeholder=True)
+    assert [path.name for path in late] == ["cleo.zip"], "the others have their copies"
+    dropped = exercises.release(tmp_path, [ada, cleo], allow_placeholder=True)
+    assert len(dropped) == 2
+    exercises.release(tmp_path, [ben, {"student": "ada"}], allow_placeholder=True)
+    record = records.read(tmp_path)
+    assert record["seeds"].items() >= first.items() and len(set(record["seeds"].values())) == 3
+    assert {row["student"]: row["email"] for row in record["roster"]}["ada"] == "ada@example.org"
+    again = exercises.release(tmp_path, allow_placeholder=True)  # a plain `make coursework`
+    assert [path.name for path in again] == ["ada.zip", "ben.zip", "cleo.zip"]
+    assert records.read(tmp_path) == record
+    kept = sorted(path.name for path in (tmp_path / "backups").iterdir())
+    assert kept == ["record.0001.json"], "and what was replaced is kept"
+    assert json.loads((tmp_path / "backups" / kept[0]).read_text())["seeds"] == first
 
 
-def test_a_file_that_cannot_be_written_to_the_end_stays_as_it_was(tmp_path, monkeypatch):
-    path = tmp_path / "folder" / "record.json"
-    exercises.write_whole(path, b"old")
-
-    def disk_is_full(self, content):
-        with self.open("wb") as file:
-            file.write(content[:1])
-        raise OSError("no space left")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(path), "write_bytes", disk_is_full)
-        with pytest.raises(OSError, match="no space left"):
-            exercises.write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(path.parent.iterdir()) == [path], "nothing half-written is left"
-    exercises.write_whole(path, b"new")
-    assert path.read_bytes() == b"new"
+# --- which commit students fetch ---
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("name,email\nAda,a@b\n", r":1: there is no column 'student'"),
-        ("student\nada\n../eve\n", r":3: '../eve' cannot name a folder"),
-        ("student,x\nada,1\n,2\n", r":3: '' cannot name a folder"),
-        ("student\nada\nben\nAda\n", r":4: 'Ada' already stands in line 2"),
-        ("student\n", r"lists no students"),
-    ],
-)
-def test_a_bad_list_of_students_names_the_line(text, message, tmp_path):
-    path = tmp_path / "students.csv"
-    path.write_text(text)
-    with pytest.raises(CourseworkError, match=re.escape(str(path)) + ".*" + message.lstrip("r")):
-        exercises.students(path)
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A clone of the project, pushed to a repository beside it; runs git there."""
+    place = tmp_path / "clone"
+
+    def git(*arguments):
+        who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "protocol.file.allow=always"]
+        done = subprocess.run(
+            ["git", *who, *arguments], cwd=place, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    place.mkdir()
+    (tmp_path / "origin").mkdir()
+    git("init", "--quiet", "--bare", "../origin")
+    git("-C", "../origin", "config", "uploadpack.allowReachableSHA1InWant", "true")  # as GitHub does
+    git("init", "--quiet", "--initial-branch=main")
+    (place / "helpers").mkdir()
+    (place / "helpers" / "masking.py").write_text("version = 1\n")
+    git("add", "."), git("commit", "--quiet", "-m", "One")
+    git("remote", "add", "origin", "../origin"), git("push", "--quiet", "origin", "main")
+    monkeypatch.setattr(exercises, "ROOT", place)
+    monkeypatch.setattr(colab, "address", lambda: (f"file://{tmp_path}/origin", "main"))
+    git.place = place
+    return git
 
 
-def test_lists_of_students_as_spreadsheets_write_them(tmp_path):
-    path = tmp_path / "students.csv"
-    path.write_bytes("\ufeffstudent;name\r\nada;Ada Löf\r\n".encode())
-    assert exercises.students(path) == [{"student": "ada", "name": "Ada Löf"}]
-    path.write_bytes("student\nL\xf6f\n".encode("latin-1"))
-    with pytest.raises(CourseworkError, match="UTF-8"):
-        exercises.students(path)
+def test_copies_fetch_the_commit_that_they_were_made_from(checkout, tmp_path):
+    (made,) = exercises.release(tmp_path / "handout")
+    with zipfile.ZipFile(made) as archive:
+        cells = json.loads(archive.read(archive.namelist()[0]))["cells"]
+    (setup,) = [cell for cell in cells if "setup" in cell["metadata"].get("tags", [])]
+    source = "".join(setup["source"])
+    commit = checkout("rev-parse", "HEAD")
+    assert commit in source and "--branch" not in source
+    (checkout.place / "helpers" / "masking.py").write_text("version = 2\n")
+    checkout("commit", "--quiet", "-am", "Two"), checkout("push", "--quiet", "origin", "main")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    fetching = source.partition("sys.path.insert")[0]
+    subprocess.run([sys.executable, "-c", fetching], cwd=alone, check=True, capture_output=True)
+    assert (alone / "token-or-span" / "helpers" / "masking.py").read_text() == "version = 1\n"
+
+
+def test_what_was_not_committed_or_not_pushed_is_not_handed_out(checkout, tmp_path):
+    (checkout.place / "students.csv").touch()  # no part of what students fetch
+    assert exercises._commit() == checkout("rev-parse", "HEAD")
+    (checkout.place / "helpers" / "masking.py").write_text("version = 2\n")
+    with pytest.raises(CourseworkError, match=r"commit and push them, then hand out\n.*helpers/masking.py"):
+        exercises.release(tmp_path / "handout")
+    checkout("commit", "--quiet", "-am", "Two")
+    with pytest.raises(CourseworkError, match=r"was not pushed yet: push it to .*\(git push\)"):
+        exercises.release(tmp_path / "handout")
+    assert not (tmp_path / "handout").exists()
+    checkout("push", "--quiet", "origin", "main")
+    assert exercises._commit() == checkout("rev-parse", "HEAD")
+
+
+def test_without_git_the_remedy_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(exercises, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr(colab, "address", lambda: ("https://github.com/ada/token-or-span", "main"))
+    with pytest.raises(CourseworkError, match="hand out from a clone of your repository"):
+        exercises.release(tmp_path / "handout")
 
 
 # --- what students do with it ---
@@ -212,7 +239,8 @@ def test_an_unsolved_copy_runs_to_the_end_with_the_students_own_seed(
     notebooks.execute(place / f"{name}.ipynb", tmp_path / "executed.ipynb")
     executed = nbformat.read(tmp_path / "executed.ipynb", 4)
     seed = json.loads((released / "record.json").read_text())["seeds"]["ada"]
-    assert executed.cells[-1].outputs[0].text == f"{seed}\n"
+    printed = "".join(output.text for output in executed.cells[-1].outputs)  # a busy kernel sends it in parts
+    assert printed == f"{seed}\n"
     printed = [
         output.text
         for cell in executed.cells

@@ -1,11 +1,13 @@
 """The process that the student's code runs in: what comes back from it, and what it can reach."""
 
+import platform
 import random
 import sys
 from pathlib import Path
 
 import pytest
 
+from helpers.coursework import sandbox
 from helpers.coursework.sandbox import IsolationError, Limits, StudentError, UnsolvedError, Worker, bubblewrap
 from helpers.settings import ROOT
 
@@ -26,6 +28,9 @@ def deep():
     for _ in range(100_000): nested = [nested]
     return nested
 def leave(): raise SystemExit
+def long_number(): return 10 ** 5000
+def escapes(): raise type("\\x1b[2J", (Exception,), {})("\\x1b]0;mine\\x07 \\u202egnp.exe")
+def named(): return type("\\x1b[2J", (), {})()
 """
 
 
@@ -46,17 +51,21 @@ def test_data_goes_in_and_out_and_nothing_else(isolated):
             ("broken", "NameError in line 11 of the cell.*must define or import"),
             ("leave", "SystemExit"),
             ("missing", "there is no function missing"),
+            ("long_number", "ValueError.*4300 digits"),
+            ("escapes", "with \ufffd.2J.*: \ufffd.0;mine\ufffd \ufffdgnp.exe"),
         ):
             with pytest.raises(StudentError, match=message):
                 worker.function(name)()
+        assert "\x1b" not in repr(worker.function("named")())
         with pytest.raises(UnsolvedError):
             worker.function("unsolved")()
         with pytest.raises(StudentError):
             worker.function("deep")()
 
 
-def test_a_cell_that_is_not_python_is_the_students_error():
-    with pytest.raises(StudentError, match="SyntaxError"), Worker(["def f(:"], [], Limits()):
+@pytest.mark.parametrize("source", ["def f(:", "x = " + "+".join("1" * 50_000), "x = " + "-" * 5000 + "1"])
+def test_a_cell_that_is_not_python_is_the_students_error(source):
+    with pytest.raises(StudentError, match="SyntaxError"), Worker([source], [], Limits()):
         pass
 
 
@@ -102,3 +111,103 @@ def test_without_bubblewrap_it_refuses_and_names_the_way_out(monkeypatch, tmp_pa
     broken.chmod(0o755)
     with pytest.raises(IsolationError, match="does not work here: no namespaces for you"):
         bubblewrap()
+
+
+def test_on_a_machine_whose_system_calls_are_not_known_it_refuses(monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "vax")
+    with pytest.raises(IsolationError, match="on x86_64 and aarch64, and this is vax.*--no-isolation"):
+        bubblewrap()
+
+
+# Each gets round the limits of one process, or leaves something behind, where it is not refused.
+WAYS_OUT = {
+    "another process": "import os; os.fork() or os._exit(0)",
+    "another program": "import subprocess; subprocess.run(['true'])",
+    "a file in memory": "import os; os.memfd_create('hoard')",
+    "memory for sharing": "import mmap; mmap.mmap(-1, 4096)",
+    "memory that grows downwards": """
+import mmap
+mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x100)
+""",
+    "a socket": "import socket; socket.socket()",
+    "a keyring": """
+import ctypes, os
+if os.uname().machine == "x86_64":  # KEYCTL_GET_KEYRING_ID of the session's
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.syscall(250, 0, -3, 0) == -1:
+        raise OSError(ctypes.get_errno(), "not permitted")
+""",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_the_ways_past_the_limits_are_closed(way):
+    source = f"def take():\n    exec({WAYS_OUT[way]!r})\n    return 'open'"
+    with Worker([source], [], Limits()) as worker:
+        assert worker.function("take")() == "open"
+    with (
+        Worker([source], bubblewrap(), Limits()) as worker,
+        pytest.raises(StudentError, match="not permitted"),
+    ):
+        worker.function("take")()
+
+
+MEMORY = """
+import mmap, os
+
+def data(megabytes): return len(bytearray(megabytes << 20))
+
+def files(megabytes):
+    for number in range(megabytes):
+        with open(f"/tmp/{number}", "wb") as file: file.write(bytes(1 << 20))
+    return megabytes
+
+def threads(count):
+    import threading, time
+    for _ in range(count): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    return count
+"""
+
+
+def test_what_a_submission_may_use_in_all():
+    limits = Limits(memory=512 << 20)
+    with Worker([MEMORY], bubblewrap(), limits) as worker:
+        assert worker.function("data")(300) == 300 << 20
+        with pytest.raises(StudentError, match="more memory than the 512 MB"):
+            worker.function("data")(512)
+        assert worker.function("files")(50) == 50
+        with pytest.raises(StudentError, match="No space left"):
+            worker.function("files")(1 + (sandbox.SCRATCH_BYTES >> 20))
+        assert worker.function("threads")(8) == 8
+        with pytest.raises(StudentError, match="can't start new thread"):  # of 8 MB each
+            worker.function("threads")(100)
+
+
+def test_nothing_of_proc_can_be_written_to():
+    """Not even by root, whom it would let change the settings of the whole machine."""
+    source = """
+import os
+def writable(top):
+    found = []
+    for folder, _, files in os.walk(top):
+        if folder.endswith("/fd"): continue  # what lies there leads elsewhere
+        for path in (f"{folder}/{file}" for file in files):
+            try: os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError: continue
+            found.append(path)
+    return found
+"""
+    with Worker([source], [], Limits()) as worker:
+        assert "/proc/self/comm" in worker.function("writable")("/proc/self")
+    with Worker([source], bubblewrap(), Limits()) as worker:
+        assert worker.function("writable")("/proc") == []
+
+
+@pytest.mark.parametrize("library", ["numpy", "pandas", "torch", "matplotlib.pyplot"])
+def test_what_the_notebooks_import_can_be_imported(library):
+    source = f"""
+import {library}, os
+def threads(): return len(os.listdir("/proc/self/task"))
+"""
+    with Worker([source], bubblewrap(), Limits(seconds=60)) as worker:
+        assert worker.function("threads")() <= 2, "one for each core may be more than are allowed"

@@ -125,6 +125,28 @@ def own_numbers():
 """,
 )
 
+handed_in(
+    "not a number",
+    OWN,
+    "nan, which no comparison holds against",
+    {1: "your own seed", 2: "your own seed"},
+    """
+def own_numbers():
+    return {"mentions": float("nan"), "long_share": float("nan")}
+""",
+)
+
+handed_in(
+    "nothing measured",
+    OWN,
+    "zeros",
+    {1: "your own seed", 2: "your own seed"},
+    """
+def own_numbers():
+    return {"mentions": 0, "long_share": 0.0}
+""",
+)
+
 # ---------------------------------------------------------------- token_masking
 
 TOKENS = "token_masking"
@@ -794,6 +816,291 @@ def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinar
 """,
 )
 
+handed_in(
+    "hides nothing",
+    TOKENS,
+    "returns the row and -100",
+    {
+        1: "nothing is hidden",
+        2: "nothing is hidden",
+        3: "has a label too",
+        4: "no token was replaced",
+        5: "another seed",
+    },
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    return list(input_ids), [-100] * len(input_ids)
+""",
+)
+
+handed_in(
+    "ids for places",
+    TOKENS,
+    "draws ids, and hides every token with one of them",
+    {2: "places, not ids"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    tokens = [t for t in input_ids if t not in special_ids]
+    chosen = set(rng.sample(tokens, max(1, round(mask_rate * len(tokens)))))
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    for i, token in enumerate(input_ids):
+        if token in chosen:
+            labels[i] = token
+            r = rng.random()
+            if r < mix[0]:
+                seen[i] = mask_token_id
+            elif r < mix[0] + mix[1]:
+                seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "place of the token by index",
+    TOKENS,
+    "input_ids.index(token) finds the first of equal tokens",
+    {2: "only the first"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    tokens = [t for t in input_ids if t not in special_ids]
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    for token in rng.sample(tokens, max(1, round(mask_rate * len(tokens)))):
+        i = input_ids.index(token)
+        labels[i] = token
+        r = rng.random()
+        if r < mix[0]:
+            seen[i] = mask_token_id
+        elif r < mix[0] + mix[1]:
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "budget over the set of tokens",
+    TOKENS,
+    "equal tokens count once",
+    {2: "equal tokens count each"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    k = max(1, round(mask_rate * len(set(input_ids) - set(special_ids))))
+    for i in rng.sample(candidates, k):
+        labels[i] = input_ids[i]
+        r = rng.random()
+        if r < mix[0]:
+            seen[i] = mask_token_id
+        elif r < mix[0] + mix[1]:
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "half rounded up",
+    TOKENS,
+    "int(x + 0.5), which takes 2.5 to 3",
+    {2: "takes 2.5 to 2"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    k = max(1, int(mask_rate * len(candidates) + 0.5))
+    for i in rng.sample(candidates, k):
+        labels[i] = input_ids[i]
+        r = rng.random()
+        if r < mix[0]:
+            seen[i] = mask_token_id
+        elif r < mix[0] + mix[1]:
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "half rounded down",
+    TOKENS,
+    "ceil(x - 0.5), which takes 3.5 to 3",
+    {2: "3.5 to 4"},
+    """
+import math
+
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    k = max(1, math.ceil(mask_rate * len(candidates) - 0.5))
+    for i in rng.sample(candidates, k):
+        labels[i] = input_ids[i]
+        r = rng.random()
+        if r < mix[0]:
+            seen[i] = mask_token_id
+        elif r < mix[0] + mix[1]:
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "one block of tokens",
+    TOKENS,
+    "the chosen tokens are neighbours",
+    {2: "side by side"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    k = max(1, round(mask_rate * len(candidates)))
+    start = rng.randrange(len(candidates))
+    for i in (candidates + candidates)[start : start + k]:
+        labels[i] = input_ids[i]
+        r = rng.random()
+        if r < mix[0]:
+            seen[i] = mask_token_id
+        elif r < mix[0] + mix[1]:
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "one block inside the row",
+    TOKENS,
+    "neighbours, and those at the ends of the row are chosen less often",
+    {2: "more often|side by side"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    k = max(1, round(mask_rate * len(candidates)))
+    start = rng.randrange(len(candidates) - k + 1)
+    for i in candidates[start : start + k]:
+        labels[i] = input_ids[i]
+        r = rng.random()
+        if r < mix[0]:
+            seen[i] = mask_token_id
+        elif r < mix[0] + mix[1]:
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "every n-th token",
+    TOKENS,
+    "at equal distances from a random start",
+    {2: "more often|side by side"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    k = max(1, round(mask_rate * len(candidates)))
+    step = len(candidates) // k
+    start = rng.randrange(len(candidates))
+    for i in [candidates[(start + n * step) % len(candidates)] for n in range(k)]:
+        labels[i] = input_ids[i]
+        r = rng.random()
+        if r < mix[0]:
+            seen[i] = mask_token_id
+        elif r < mix[0] + mix[1]:
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "quotas",
+    TOKENS,
+    "exact shares of the chosen tokens instead of a draw for each",
+    {4: "no quotas"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    chosen = rng.sample(candidates, max(1, round(mask_rate * len(candidates))))
+    first = round(mix[0] * len(chosen))
+    second = first + round(mix[1] * len(chosen))
+    for n, i in enumerate(chosen):
+        labels[i] = input_ids[i]
+        if n < first:
+            seen[i] = mask_token_id
+        elif n < second:
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "quotas from a deck of cards",
+    TOKENS,
+    "the fates are dealt from a shuffled list with the right shares",
+    {4: "no quotas"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    chosen = rng.sample(candidates, max(1, round(mask_rate * len(candidates))))
+    fates = ["mask"] * int(mix[0] * len(chosen)) + ["random"] * int(mix[1] * len(chosen))
+    fates += ["keep"] * (len(chosen) - len(fates))
+    rng.shuffle(fates)
+    for i, fate in zip(chosen, fates):
+        labels[i] = input_ids[i]
+        if fate == "mask":
+            seen[i] = mask_token_id
+        elif fate == "random":
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
+handed_in(
+    "mostly the first of ordinary",
+    TOKENS,
+    "an index that is rounded down too often",
+    {4: "each token of `ordinary`"},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    k = max(1, round(mask_rate * len(candidates)))
+    for i in rng.sample(candidates, k):
+        labels[i] = input_ids[i]
+        r = rng.random()
+        if r < mix[0]:
+            seen[i] = mask_token_id
+        elif r < mix[0] + mix[1]:
+            seen[i] = ordinary[int(rng.random() * rng.random() * len(ordinary))]
+    return seen, labels
+""",
+)
+
+handed_in(
+    "tokens by drawing again",
+    TOKENS,
+    "",
+    {},
+    """
+def token_masking(input_ids, special_ids, mask_rate, mix, mask_token_id, ordinary, rng):
+    seen, labels = list(input_ids), [-100] * len(input_ids)
+    candidates = [i for i, t in enumerate(input_ids) if t not in special_ids]
+    k = max(1, round(mask_rate * len(candidates)))
+    chosen = []
+    while len(chosen) < k:
+        i = candidates[rng.randint(0, len(candidates) - 1)]
+        if i in chosen:
+            continue
+        chosen.append(i)
+    for i in chosen:
+        labels[i] = input_ids[i]
+        r = rng.random()
+        if r < mix[0]:
+            seen[i] = mask_token_id
+        elif r < mix[0] + mix[1]:
+            seen[i] = rng.choice(ordinary)
+    return seen, labels
+""",
+)
+
 # ---------------------------------------------------------------- whole_word_masking
 
 WORDS = "whole_word_masking"
@@ -1175,6 +1482,165 @@ def whole_word_masking(word_ids, mask_rate, rng):
 
     hidden = set(drawn())
     return (i for i, word in enumerate(word_ids) if word in hidden)
+""",
+)
+
+handed_in(
+    "hides no word",
+    WORDS,
+    "returns an empty list",
+    {ALL: "nothing is hidden"},
+    """
+def whole_word_masking(word_ids, mask_rate, rng):
+    return []
+""",
+)
+
+handed_in(
+    "half rounded up, words",
+    WORDS,
+    "int(x + 0.5), which takes 2.5 to 3",
+    {2: "takes 2.5 to 2"},
+    """
+def whole_word_masking(word_ids, mask_rate, rng):
+    sizes = Counter(word for word in word_ids if word >= 0)
+    left = max(1, int(mask_rate * sizes.total() + 0.5))
+    words = list(sizes)
+    rng.shuffle(words)
+    hidden = set()
+    for word in words:
+        if sizes[word] <= left:
+            hidden.add(word)
+            left -= sizes[word]
+    return [i for i, word in enumerate(word_ids) if word in hidden]
+""",
+)
+
+handed_in(
+    "half rounded down, words",
+    WORDS,
+    "ceil(x - 0.5), which takes 3.5 to 3, so a word that fits is left over",
+    {3: "round the budget"},
+    """
+from math import ceil
+
+def whole_word_masking(word_ids, mask_rate, rng):
+    sizes = Counter(word for word in word_ids if word >= 0)
+    left = max(1, ceil(mask_rate * sizes.total() - 0.5))
+    words = list(sizes)
+    rng.shuffle(words)
+    hidden = set()
+    for word in words:
+        if sizes[word] <= left:
+            hidden.add(word)
+            left -= sizes[word]
+    return [i for i, word in enumerate(word_ids) if word in hidden]
+""",
+)
+
+handed_in(
+    "words rotated",
+    WORDS,
+    "the list of words begins somewhere, and is not shuffled",
+    {4: "do not rotate"},
+    """
+def whole_word_masking(word_ids, mask_rate, rng):
+    sizes = Counter(word for word in word_ids if word >= 0)
+    left = max(1, round(mask_rate * sizes.total()))
+    words = list(sizes)
+    start = rng.randrange(len(words))
+    words = words[start:] + words[:start]
+    hidden = set()
+    for word in words:
+        if sizes[word] <= left:
+            hidden.add(word)
+            left -= sizes[word]
+    return [i for i, word in enumerate(word_ids) if word in hidden]
+""",
+)
+
+handed_in(
+    "words rotated, or backwards",
+    WORDS,
+    "from a random word on, in a random direction",
+    {4: "do not rotate"},
+    """
+def whole_word_masking(word_ids, mask_rate, rng):
+    sizes = Counter(word for word in word_ids if word >= 0)
+    left = max(1, round(mask_rate * sizes.total()))
+    words = list(sizes)
+    start = rng.randrange(len(words))
+    words = words[start:] + words[:start]
+    if rng.random() < 0.5:
+        words.reverse()
+    hidden = set()
+    for word in words:
+        if sizes[word] <= left:
+            hidden.add(word)
+            left -= sizes[word]
+    return [i for i, word in enumerate(word_ids) if word in hidden]
+""",
+)
+
+handed_in(
+    "words in two halves",
+    WORDS,
+    "even and odd words are shuffled apart",
+    {4: "together"},
+    """
+def whole_word_masking(word_ids, mask_rate, rng):
+    sizes = Counter(word for word in word_ids if word >= 0)
+    left = max(1, round(mask_rate * sizes.total()))
+    words = list(sizes)
+    even, odd = words[::2], words[1::2]
+    rng.shuffle(even)
+    rng.shuffle(odd)
+    words = even + odd if rng.random() < 0.5 else odd + even
+    hidden = set()
+    for word in words:
+        if sizes[word] <= left:
+            hidden.add(word)
+            left -= sizes[word]
+    return [i for i, word in enumerate(word_ids) if word in hidden]
+""",
+)
+
+handed_in(
+    "words counted from 0",
+    WORDS,
+    "numbers of words from 0 to how many there are; some are missing",
+    {3: "may have gaps"},
+    """
+def whole_word_masking(word_ids, mask_rate, rng):
+    sizes = Counter(word for word in word_ids if word >= 0)
+    left = max(1, round(mask_rate * sizes.total()))
+    words = list(range(len(sizes)))
+    rng.shuffle(words)
+    hidden = set()
+    for word in words:
+        if sizes[word] <= left:
+            hidden.add(word)
+            left -= sizes[word]
+    return [i for i, word in enumerate(word_ids) if word in hidden]
+""",
+)
+
+handed_in(
+    "words by sample",
+    WORDS,
+    "",
+    {},
+    """
+def whole_word_masking(word_ids, mask_rate, rng):
+    numbers = np.array(word_ids)
+    left = max(1, int(np.round(mask_rate * (numbers >= 0).sum())))
+    hidden = np.zeros(len(numbers), dtype=bool)
+    for word in rng.sample(range(numbers.max() + 1), int(numbers.max()) + 1):
+        tokens = numbers == word
+        if tokens.sum() <= left:
+            hidden |= tokens
+            left -= tokens.sum()
+    return np.flatnonzero(hidden)
 """,
 )
 
@@ -1754,6 +2220,321 @@ def geometric_spans(words, budget, p, longest, rng):
 """,
 )
 
+handed_in(
+    "hides no span",
+    SPANS,
+    "returns an empty list",
+    {
+        1: "0 words are hidden",
+        2: "lengths start at 1",
+        3: "wrong form",
+        4: "first span",
+        5: "another seed",
+    },
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    return []
+""",
+)
+
+handed_in(
+    "exponential lengths",
+    SPANS,
+    "an exponential number with mean 1 / p, cut to a whole one",
+    {2: "exponential number"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        length = int(rng.expovariate(p)) + 1
+        if length > longest:
+            continue
+        start = rng.randrange(words)
+        end = min(start + length, words)
+        if hidden & set(range(start, end)):
+            continue
+        end = min(end, start + budget - len(hidden))
+        spans.append((start, end))
+        hidden |= set(range(start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "exponential lengths, rounded",
+    SPANS,
+    "an exponential number with mean 1 / p, rounded, and at least 1",
+    {2: "exponential number"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        length = max(1, round(rng.expovariate(p)))
+        if length > longest:
+            continue
+        start = rng.randrange(words)
+        end = min(start + length, words)
+        if hidden & set(range(start, end)):
+            continue
+        end = min(end, start + budget - len(hidden))
+        spans.append((start, end))
+        hidden |= set(range(start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "normal lengths",
+    SPANS,
+    "a normal number with mean and deviation of the geometric distribution",
+    {2: "rounded normal"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        length = max(1, round(rng.gauss(1 / p, (1 - p) ** 0.5 / p)))
+        if length > longest:
+            continue
+        start = rng.randrange(words)
+        end = min(start + length, words)
+        if hidden & set(range(start, end)):
+            continue
+        end = min(end, start + budget - len(hidden))
+        spans.append((start, end))
+        hidden |= set(range(start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "normal lengths, drawn until positive",
+    SPANS,
+    "a normal number with mean and deviation 1 / p; below 1 it is drawn again",
+    {2: "rounded normal|equally often"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        length = round(rng.gauss(1 / p, 1 / p))
+        if length < 1:
+            continue
+        if length > longest:
+            continue
+        start = rng.randrange(words)
+        end = min(start + length, words)
+        if hidden & set(range(start, end)):
+            continue
+        end = min(end, start + budget - len(hidden))
+        spans.append((start, end))
+        hidden |= set(range(start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "last span drawn again",
+    SPANS,
+    "a span that is longer than what is left is drawn again, not cut",
+    {1: "drawn again; cut it"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        length = 1
+        while rng.random() >= p:
+            length += 1
+        if length > budget - len(hidden):
+            continue
+        if length > longest:
+            continue
+        start = rng.randrange(words)
+        end = min(start + length, words)
+        if hidden & set(range(start, end)):
+            continue
+        end = min(end, start + budget - len(hidden))
+        spans.append((start, end))
+        hidden |= set(range(start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "length drawn up to what is left",
+    SPANS,
+    "longest is lowered to what is left, so the last spans are drawn again",
+    {1: "drawn again; cut it"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        most = min(longest, budget - len(hidden))
+        (length,) = rng.choices(range(1, most + 1), weights=[(1 - p) ** n for n in range(most)])
+        start = rng.randrange(words)
+        end = min(start + length, words)
+        if hidden.isdisjoint(range(start, end)):
+            spans.append((start, end))
+            hidden.update(range(start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "only the start looked at",
+    SPANS,
+    "a span may run into one that was drawn earlier",
+    {1: "share a word"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        length = 1
+        while rng.random() >= p:
+            length += 1
+        if length > longest:
+            continue
+        start = rng.randrange(words)
+        end = min(start + length, words)
+        if start in hidden:
+            continue
+        end = min(end, start + budget - len(hidden))
+        spans.append((start, end))
+        hidden |= set(range(start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "only the ends looked at",
+    SPANS,
+    "a span may lie across a shorter one that was drawn earlier",
+    {1: "share a word"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        length = 1
+        while rng.random() >= p:
+            length += 1
+        if length > longest:
+            continue
+        start = rng.randrange(words)
+        end = min(start + length, words)
+        if start in hidden or end - 1 in hidden:
+            continue
+        end = min(end, start + budget - len(hidden))
+        spans.append((start, end))
+        hidden |= set(range(start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "cut at the next span",
+    SPANS,
+    "only the start must be free; the span ends where one drawn earlier begins",
+    {1: "cut where they meet"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        length = 1
+        while rng.random() >= p:
+            length += 1
+        start = rng.randrange(words)
+        if length > longest or start in hidden:
+            continue
+        end = start
+        while end < min(start + length, words) and end not in hidden and len(hidden) < budget:
+            hidden.add(end)
+            end += 1
+            if end in hidden:
+                break
+        spans.append((start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "spans side by side",
+    SPANS,
+    "one start is drawn, and each span begins where the one before ends",
+    {4: "close together"},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    spans, left, start = [], budget, rng.randrange(words)
+    while left > 0:
+        length = 1
+        while rng.random() >= p:
+            length += 1
+        if length > longest:
+            continue
+        end = min(start + length, words, start + left)
+        spans.append((start, end))
+        left -= end - start
+        start = end % words
+    return spans
+""",
+)
+
+handed_in(
+    "spans by an exponential that is geometric",
+    SPANS,
+    "",
+    {},
+    """
+import math
+
+def geometric_spans(words, budget, p, longest, rng):
+    spans, hidden = [], set()
+    while len(hidden) < budget:
+        length = 1 + int(rng.expovariate(-math.log(1 - p)))
+        if length > longest:
+            continue
+        start = rng.randrange(words)
+        end = min(start + length, words)
+        if hidden & set(range(start, end)):
+            continue
+        end = min(end, start + budget - len(hidden))
+        spans.append((start, end))
+        hidden |= set(range(start, end))
+    return spans
+""",
+)
+
+handed_in(
+    "spans by a list of free words",
+    SPANS,
+    "",
+    {},
+    """
+def geometric_spans(words, budget, p, longest, rng):
+    free = [True] * words
+    result = []
+
+    def toss():
+        count = 1
+        while not rng.random() < p:
+            count += 1
+        return count
+
+    left = budget
+    while left:
+        length = toss()
+        while length > longest:
+            length = toss()
+        start = rng.randint(0, words - 1)
+        if not all(free[start:start + length]):
+            continue
+        end = start
+        while end < words and end < start + length and left:
+            free[end] = False
+            end += 1
+            left -= 1
+        result.append((start, end))
+    return result
+""",
+)
+
 # ---------------------------------------------------------------- align_labels
 
 LABELS = "align_labels"
@@ -1804,7 +2585,7 @@ handed_in(
     "tags compared",
     LABELS,
     "a piece with the tag of the piece before is taken for the same word",
-    {3: "compare numbers, not tags"},
+    {3: "compare numbers, not tags", 4: "side by side became one"},
     """
 def align_labels(word_tags, word_ids, names, label_all=False):
     labels = []
@@ -2113,6 +2894,208 @@ def align_labels(word_tags, word_ids, names, label_all=False, before=None):
     if word == before:
         tag = tag.replace("B-", "I-")
     return [names.index(tag)] + rest
+""",
+)
+
+handed_in(
+    "no label anywhere",
+    LABELS,
+    "-100 for every piece",
+    {
+        1: "expected",
+        2: "no piece of a word has a label",
+        3: "two words",
+        4: "later pieces have a label too",
+    },
+    """
+def align_labels(word_tags, word_ids, names, label_all=False):
+    return [-100 for _ in word_ids]
+""",
+)
+
+handed_in(
+    "type of three letters",
+    LABELS,
+    "tag[-3:] is taken for the type",
+    {4: "not in list"},
+    """
+def align_labels(word_tags, word_ids, names, label_all=False):
+    labels, previous = [], None
+    for word in word_ids:
+        if word is None:
+            labels.append(-100)
+        elif word != previous:
+            labels.append(names.index(word_tags[word]))
+        elif label_all:
+            tag = word_tags[word]
+            labels.append(names.index("O" if tag == "O" else "I-" + tag[-3:]))
+        else:
+            labels.append(-100)
+        previous = word
+    return labels
+""",
+)
+
+handed_in(
+    "every B replaced",
+    LABELS,
+    "replace('B', 'I') also changes the type",
+    {4: "not in list"},
+    """
+def align_labels(word_tags, word_ids, names, label_all=False):
+    labels, previous = [], None
+    for word in word_ids:
+        if word is None:
+            labels.append(-100)
+        elif word != previous:
+            labels.append(names.index(word_tags[word]))
+        elif label_all:
+            tag = word_tags[word]
+            labels.append(names.index(tag.replace("B", "I")))
+        else:
+            labels.append(-100)
+        previous = word
+    return labels
+""",
+)
+
+handed_in(
+    "B- stripped",
+    LABELS,
+    "lstrip takes every B and - from the left",
+    {4: "not in list"},
+    """
+def align_labels(word_tags, word_ids, names, label_all=False):
+    labels, previous = [], None
+    for word in word_ids:
+        if word is None:
+            labels.append(-100)
+        elif word != previous:
+            labels.append(names.index(word_tags[word]))
+        elif label_all:
+            tag = word_tags[word]
+            labels.append(names.index("O" if tag == "O" else "I-" + tag.lstrip("BI-")))
+        else:
+            labels.append(-100)
+        previous = word
+    return labels
+""",
+)
+
+handed_in(
+    "O in the tag",
+    LABELS,
+    "a tag with an O in it is taken for O",
+    {4: "expected"},
+    """
+def align_labels(word_tags, word_ids, names, label_all=False):
+    labels, previous = [], None
+    for word in word_ids:
+        if word is None:
+            labels.append(-100)
+        elif word != previous:
+            labels.append(names.index(word_tags[word]))
+        elif label_all:
+            tag = word_tags[word]
+            labels.append(names.index("O" if "O" in tag else "I-" + tag[2:]))
+        else:
+            labels.append(-100)
+        previous = word
+    return labels
+""",
+)
+
+handed_in(
+    "neighbours joined",
+    LABELS,
+    "a B- after a word of the same type becomes I-",
+    {3: "two words", 4: "side by side became one"},
+    """
+def align_labels(word_tags, word_ids, names, label_all=False):
+    labels, previous, last_type = [], None, None
+    for word in word_ids:
+        if word is None:
+            labels.append(-100)
+            last_type = None
+        elif word != previous or label_all:
+            tag = word_tags[word]
+            if tag != "O":
+                tag = ("I-" if tag[2:] == last_type else "B-") + tag[2:]
+            labels.append(names.index(tag))
+            last_type = tag[2:]
+        else:
+            labels.append(-100)
+        previous = word
+    return labels
+""",
+)
+
+handed_in(
+    "neighbours joined with label_all",
+    LABELS,
+    "with label_all a B- after a piece of the same type becomes I-",
+    {4: "side by side became one"},
+    """
+def align_labels(word_tags, word_ids, names, label_all=False):
+    labels, previous, before = [], None, "O"
+    for word in word_ids:
+        if word is None:
+            labels.append(-100)
+        elif label_all:
+            tag = word_tags[word]
+            if tag[0] == "B" and before[2:] == tag[2:]:
+                tag = "I" + tag[1:]
+            labels.append(names.index(tag))
+            before = tag
+        else:
+            labels.append(names.index(word_tags[word]) if word != previous else -100)
+        previous = word
+    return labels
+""",
+)
+
+handed_in(
+    "labels by a regular expression",
+    LABELS,
+    "",
+    {},
+    """
+import re
+
+def align_labels(word_tags, word_ids, names, label_all=False):
+    labels, previous = [], None
+    for word in word_ids:
+        if word is None:
+            labels.append(-100)
+        elif word != previous:
+            labels.append(names.index(word_tags[word]))
+        elif label_all:
+            tag = word_tags[word]
+            labels.append(names.index(re.sub("^B-", "I-", tag)))
+        else:
+            labels.append(-100)
+        previous = word
+    return labels
+""",
+)
+
+handed_in(
+    "labels by the last number",
+    LABELS,
+    "",
+    {},
+    """
+def align_labels(word_tags, word_ids, names, label_all=False):
+    def label(place):
+        word = word_ids[place]
+        if word is None:
+            return -100
+        kind, dash, name = word_tags[word].partition("-")
+        if place == 0 or word_ids[place - 1] != word:
+            return names.index(kind + dash + name)
+        return names.index("I-" + name if name else kind) if label_all else -100
+
+    return tuple(map(label, range(len(word_ids))))
 """,
 )
 
@@ -2556,6 +3539,23 @@ def f1_in_buckets(gold, predicted, edges):
     scores = {edge: f1(frame[bucket == i]) for i, edge in enumerate(edges)}
     scores["all"] = f1(frame)
     return scores
+""",
+)
+
+handed_in(
+    "counts nothing",
+    F1,
+    "0 for every bucket",
+    {
+        1: "from 0 to 100",
+        2: "missing in its bucket",
+        3: "1 and 2 words",
+        4: "F1 is 0",
+        5: "wrong form",
+    },
+    """
+def f1_in_buckets(gold, predicted, edges):
+    return dict.fromkeys([*edges, "all"], 0.0)
 """,
 )
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from helpers.corpora import CorpusError
-from helpers.running.replicate import load
+from helpers.running import artifacts
+from helpers.running.replicate import corpus_key, load
+from helpers.settings import choose
 from helpers.world import generate
 from tests.micro import MICRO
 
@@ -69,3 +71,51 @@ def test_too_little_text_is_refused(settings):
     scale = replace(MICRO, world=replace(MICRO.world, sentences=20))
     with pytest.raises(CorpusError, match="too short"):
         load(replace(settings, scale=scale))
+
+
+@pytest.fixture
+def labelled(folder, tmp_path):
+    """A folder of labelled files, each line with two columns of tags."""
+    for split in ("train", "dev", "test"):
+        lines = "".join(f"Anna{split}{k} B-PER B-X\nsleeps O O\nhere O O\n\n" for k in range(500))
+        (tmp_path / f"{split}.txt").write_text(lines)
+    return tmp_path
+
+
+def test_the_choice_of_columns_is_in_the_key_of_a_corpus_of_files(labelled):
+    keys = [corpus_key(choose("smoke", str(labelled), columns=text), 0) for text in ("", "tag=2", "tag=3")]
+    assert set(keys[0]) == {"words", "files", "code"}, "as before there were columns to choose"
+    assert keys[1] == keys[0] | {"columns": "tag=2"}
+    assert len({artifacts.digest(key) for key in keys}) == 3
+
+
+def test_a_replicate_reads_the_columns_that_were_chosen(labelled):
+    settings = choose("smoke", str(labelled), columns="word=1,tag=3")
+    assert load(settings).corpus.types == ("X",)
+    assert load(replace(settings, columns="word=1,tag=2")).corpus.types == ("PER",)
+    with pytest.raises(CorpusError, match="column 2 .* and column 3 .* hold tags"):
+        load(replace(settings, columns=""))
+
+
+def test_one_endless_sentence_is_said_to_lack_empty_lines(labelled):
+    for split in ("train", "dev", "test"):
+        (labelled / f"{split}.txt").write_text(f"Anna{split} B-PER\nsleeps O\n" * 150)
+    with pytest.raises(CorpusError, match="has 1 labelled .* a sentence has 300 words, so the empty lines"):
+        load(choose("smoke", str(labelled)))
+
+
+def test_notes_say_what_the_tokenizer_loses_of_a_corpus_of_files(settings, tmp_path):
+    sentence = ["Anna\tB-PER\n", "\u200c\tI-PER\n", "Keen\tI-PER\n", "read\tO\n"]
+    for split in ("train", "dev", "test"):
+        rows = "".join([*sentence, "\n"] * 25)
+        (tmp_path / f"{split}.txt").write_text(rows.replace("Anna", split), encoding="utf-8")
+    lost = "\nBo\tB-PER\n\u200c\tI-PER\n"  # no window can tell where this mention ends
+    with (tmp_path / "test.txt").open("a", encoding="utf-8") as file:
+        file.write(lost)
+    (tmp_path / "news.raw").write_text("Anna read a book and Bo sat .\n" * 400)
+    of_files = replace(settings, corpus=str(tmp_path), text=(str(tmp_path / "news.raw"),))
+    notes = load(of_files).corpus.notes
+    assert "0.00% of the text's pieces are [UNK]." in notes
+    assert any(
+        note.startswith("Warning: 1 of 26 mentions in the test split cannot be found") for note in notes
+    )
