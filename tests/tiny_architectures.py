@@ -1,5 +1,7 @@
 """Tiny models of the architectures that people adapt, with random weights."""
 
+from pathlib import Path
+
 import torch
 from transformers import (
     AlbertConfig,
@@ -15,6 +17,8 @@ from transformers import (
     RobertaConfig,
     XLMRobertaConfig,
 )
+
+from tests.tiny_tokenizers import make_tokenizer
 
 SIZE = {
     "hidden_size": 16,
@@ -54,3 +58,16 @@ def masked_lm(name: str, vocabulary_size: int = 60, seed: int = 0) -> PreTrained
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return AutoModelForMaskedLM.from_config(config(name, vocabulary_size))
+
+
+TOKENIZERS = {"roberta": "byte-level bpe", "modernbert": "byte-level bpe"} | dict.fromkeys(
+    ("xlm-roberta", "albert", "deberta-v2"), "unigram"
+)
+
+
+def save(name: str, folder: Path) -> Path:
+    """Put one with a tokenizer of its usual kind into a folder."""
+    tokenizer = make_tokenizer(TOKENIZERS.get(name, "wordpiece"))
+    masked_lm(name, len(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

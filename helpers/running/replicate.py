@@ -2,16 +2,16 @@
 
 import hashlib
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from random import Random
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from helpers import corpora, model, scoring, tokenization, world
+from helpers import corpora, model, own_model, scoring, tokenization, world
 from helpers.masking import Vocabulary
 from helpers.reading.labelled import missing_empty_lines
 from helpers.running import artifacts
@@ -30,6 +30,7 @@ class Replicate:
     tokenizer: PreTrainedTokenizerFast
     blocks: tokenization.Blocks
     length: int  # of a row, in tokens
+    base: str = ""  # the pre-trained model that all arms start from, if it is not a new one
 
     @property
     def tags(self) -> list[str]:
@@ -56,10 +57,7 @@ class Replicate:
 
     def pieces(self, split: str = "test") -> list[list[int]]:
         """Return how many wordpieces each word of a split's sentences has."""
-        words = sorted({word for sentence in self.sentences(split) for word in sentence})
-        encoded = self.tokenizer(words, add_special_tokens=False)["input_ids"]
-        count = {word: len(ids) for word, ids in zip(words, encoded, strict=True)}
-        return [[count[word] for word in sentence] for sentence in self.sentences(split)]
+        return tokenization.count_pieces(self.sentences(split), self.tokenizer)
 
     def labelled_rows(self, count: int, subset: int) -> list[int]:
         """Choose which training sentences are labelled.
@@ -91,8 +89,10 @@ class Replicate:
         return tokenization.encode(words, numbers, self.tokenizer, self.length)
 
 
-def new_model(settings: ModelSettings, replicate: Replicate) -> BertForMaskedLM:
+def new_model(settings: ModelSettings, replicate: Replicate) -> PreTrainedModel:
     """Build the model that all arms of a replicate start from, on the CPU."""
+    if replicate.base:
+        return own_model.load(replicate.base, replicate.seed)
     return model.build(replace(settings, vocabulary_size=len(replicate.tokenizer)), replicate.seed)
 
 
@@ -108,9 +108,14 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         The replicate.
 
     Raises:
-        CorpusError: bad input, or too little text for one batch.
+        CorpusError: bad input, or too little text for one batch. (A model that cannot be used is a
+            `ModelError`.)
     """
-    scale, seed = settings.scale, settings.scale.first_seed + number
+    scale, seed, length = settings.scale, settings.scale.first_seed + number, settings.scale.model.length
+    notes: tuple[str, ...] = ()
+    if settings.model:
+        facts = own_model.inspect(settings.model)
+        length, notes = min(length, facts.longest_row), facts.notes
     if settings.corpus == "world":
         corpus = corpora.load("world", world=replace(scale.world, seed=seed))
     else:
@@ -125,11 +130,15 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         )
 
     def make(folder: Path) -> None:
-        tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
         rows = scale.pretraining.batch_size
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, now and whenever rows are reused
-            blocks = tokenization.pack(corpus.text, tokenizer, scale.model.length, minimum_rows=rows)
+        if settings.model:
+            tokenizer = own_model.tokenizer(settings.model)
+            blocks = own_model.pack(corpus.text, tokenizer, length, minimum_rows=rows)
+        else:
+            tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, whenever rows are used
+                blocks = tokenization.pack(corpus.text, tokenizer, length, minimum_rows=rows)
         tokenizer.save_pretrained(folder)
         save_file(
             {name: tensor.contiguous() for name, tensor in blocks.tensors().items()},
@@ -142,10 +151,11 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         source = ", ".join(settings.text) or settings.corpus
         raise corpora.CorpusError(f"{source}: {error}") from error
     blocks = tokenization.Blocks(**load_file(folder / "blocks.safetensors"))
-    replicate = Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
-    if settings.corpus == "world":
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    replicate = Replicate(seed, corpus, tokenizer, blocks, length, settings.model)
+    if settings.corpus == "world" and not settings.model:
         return replicate
-    return replace(replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate)]))
+    return replace(replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate), *notes]))
 
 
 def _notes(replicate: Replicate) -> list[str]:
@@ -233,13 +243,26 @@ def corpus_key(settings: Settings, seed: int) -> dict:
 
 def rows_key(settings: Settings, seed: int) -> dict:
     """Return everything that decides the vocabulary and the packed rows of a replicate, as `corpus_key`."""
-    return {
+    key = {
         "corpus": corpus_key(settings, seed),
         "vocabulary_size": vocabulary_size(settings),
         "length": settings.scale.model.length,
         "code": artifacts.source_hash("tokenization"),
         "versions": artifacts.versions("tokenizers", "transformers"),
     }
+    if settings.model:
+        del key["vocabulary_size"]
+        key |= {"code": artifacts.source_hash("tokenization", "own_model"), **model_key(settings)}
+    return key
+
+
+def model_key(settings: Settings) -> dict:
+    """Return everything that decides what training starts from, except for the seed."""
+    if settings.model:
+        return {"own_model": own_model.fingerprint(settings.model), "length": settings.scale.model.length}
+    size = asdict(settings.scale.model)
+    del size["vocabulary_size"]  # follows from the rows
+    return size
 
 
 def _hash_of(paths: list[Path]) -> str:

@@ -6,7 +6,7 @@ import torch
 from helpers import finetuning, model
 from helpers.settings import FinetuningSettings
 from helpers.tokenization import Windows
-from tests.test_model import random_batch
+from tests.tiny import random_batch
 from tests.tiny_architectures import ARCHITECTURES, masked_lm
 
 
