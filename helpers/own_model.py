@@ -127,7 +127,7 @@ def configuration(name: str) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(**_place(name))
 
 
-def tokenizer(name: str) -> PreTrainedTokenizerFast:
+def open_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """Open a model's own tokenizer.
 
     Args:
@@ -224,30 +224,31 @@ def inspect(name: str) -> Facts:
 
 @lru_cache(maxsize=4)
 def _inspect(name: str, fingerprint: str) -> Facts:
-    words, (model, missing) = tokenizer(name), _load(name, 0)
+    tokenizer, (model, missing) = open_tokenizer(name), _load(name, 0)
     rows = model.get_input_embeddings().num_embeddings
-    largest = max(words.get_vocab().values())
+    largest = max(tokenizer.get_vocab().values())
     if largest >= rows:
         raise ModelError(
             f"{name}: its tokenizer has ids up to {largest:,}, but the model only {rows:,} embeddings. They "
             "do not belong together: give the folder of both"
         )
-    longest = _longest_row(model, words)
-    _compare_logits(name, model.eval(), words, min(128, longest))
+    longest = _longest_row(model, tokenizer)
+    _compare_logits(name, model.eval(), tokenizer, min(128, longest))
     notes = []
     if missing:
+        said = Path(name).name if _folder(name) else name
         notes.append(
-            f"{name} came without a masked-LM head ({len(missing)} weights, such as {min(missing)}). It got "
+            f"{said} came without a masked-LM head ({len(missing)} weights, such as {min(missing)}). It got "
             "a new one, random but for its output weights, which are the embeddings where the two are tied. "
             "All arms start from the same one, and learn it on the text."
         )
     return Facts(longest, tuple(notes))
 
 
-def _longest_row(model: PreTrainedModel, words: PreTrainedTokenizerFast) -> int:
+def _longest_row(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
     """Return how many tokens a row may have: as the tokenizer says, and as there are positions."""
     most = getattr(model.config, "max_position_embeddings", None)
-    limits = [words.model_max_length, most]
+    limits = [tokenizer.model_max_length, most]
     for module in model.base_model.modules():
         if isinstance(module, torch.nn.Embedding) and module.num_embeddings == most:
             # RoBERTa's positions start behind that of padding.
@@ -256,10 +257,12 @@ def _longest_row(model: PreTrainedModel, words: PreTrainedTokenizerFast) -> int:
     return min(limit for limit in limits if isinstance(limit, int) and limit > 0)
 
 
-def _compare_logits(name: str, model: PreTrainedModel, words: PreTrainedTokenizerFast, length: int) -> None:
+def _compare_logits(
+    name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, length: int
+) -> None:
     """Refuse a model whose head needs more than the states at the positions that it scores."""
     generator = torch.Generator().manual_seed(0)
-    ids = torch.tensor(sorted({*words.get_vocab().values()} - {*words.all_special_ids}))
+    ids = torch.tensor(sorted({*tokenizer.get_vocab().values()} - {*tokenizer.all_special_ids}))
     inputs = ids[torch.randint(len(ids), (1, length), generator=generator)]
     positions = torch.arange(length)[None, ::3]
     with torch.inference_mode(), _explained(name):
@@ -326,7 +329,7 @@ def restore_dropout(config: PreTrainedConfig, name: str) -> None:
 
 
 def pack(
-    text: Iterable[str], words: PreTrainedTokenizerFast, length: int, *, minimum_rows: int = 1
+    text: Iterable[str], tokenizer: PreTrainedTokenizerFast, length: int, *, minimum_rows: int = 1
 ) -> Blocks:
     """Pack lines of text into full rows, as `tokenization.pack` does, with any fast tokenizer.
 
@@ -336,7 +339,7 @@ def pack(
 
     Args:
         text: lines; empty ones are left out.
-        words: the tokenizer.
+        tokenizer: any fast one.
         length: tokens in a row.
         minimum_rows: refuse a text that fills fewer rows, such as those of one batch.
 
@@ -346,11 +349,11 @@ def pack(
     Raises:
         ValueError: the text fills fewer rows than that (at least one), or `length` leaves no room for it.
     """
-    before, after = frame(words)
+    before, after = frame(tokenizer)
     body = length - len(before) - len(after)  # pieces of text in a row
     if body < 1:
         raise ValueError(f"length={length} leaves no room for text: choose at least {length - body + 1}.")
-    backend, ids, starts = plain_text_backend(words), array("i"), array("b")
+    backend, ids, starts = plain_text_backend(tokenizer), array("i"), array("b")
     lines = (" ".join(line.split()) for line in text if line.strip())
     while some := list(islice(lines, LINES_AT_ONCE)):
         for encoding in backend.encode_batch(some, add_special_tokens=False):

@@ -164,6 +164,11 @@ class Settings:
     columns: str = ""  # of words and tags in the corpus's files, such as "word=2,tag=3"; "" to find them
     model: str = ""  # that training starts from: a folder or a name on the hub; "" for a new tiny BERT
 
+    @property
+    def model_name(self) -> str:
+        """The model's name, without the path that it lies at or its revision."""
+        return Path(self.model).name if Path(self.model).is_dir() else self.model.partition("@")[0]
+
     def variables(self) -> dict[str, str]:
         """Return the environment in which `from_environment` gives these settings, in any folder."""
         world = self.corpus == "world"

@@ -48,7 +48,9 @@ def test_a_model_and_its_tokenizer_are_opened_as_they_came(name, tmp_path, capfd
     assert not {module.p for module in opened.modules() if isinstance(module, torch.nn.Dropout)} - {0.0}
     own_model.restore_dropout(opened.config, str(folder))
     assert opened.config.to_dict() == again.config.to_dict() | {"dtype": opened.config.to_dict()["dtype"]}
-    assert own_model.tokenizer(str(folder)).get_vocab() == AutoTokenizer.from_pretrained(folder).get_vocab()
+    assert (
+        own_model.open_tokenizer(str(folder)).get_vocab() == AutoTokenizer.from_pretrained(folder).get_vocab()
+    )
 
 
 def test_half_a_precision_is_opened_in_float32(copy):

@@ -87,7 +87,7 @@ def adapt(settings: Settings, keep: str) -> tuple[Path, Path, str]:
         **{"steps": recipe.steps, "small": recipe.batch_size, "tagging_rate": recipe.learning_rate},
         **{"dropout": recipe.dropout, "train": train},
     }
-    name, tag = _base(settings), f"tagger-{keep}"
+    name, tag = settings.model_name, f"tagger-{keep}"
     facts |= {"task": "fill-mask", "title": f"{name}, adapted by {arm.recipe.strategy} masking"}
     facts["what"] = f"A masked LM: {name}, trained on with {facts['strategy']} masking."
     facts["use"] = f'fill = pipeline("fill-mask", "adapted-{keep}")'
@@ -102,18 +102,16 @@ def adapt(settings: Settings, keep: str) -> tuple[Path, Path, str]:
     return adapted, _write(settings.out / tag, tagger, arm, CARD.format(**facts)), f1.to_string(index=False)
 
 
-def _base(settings: Settings) -> str:
-    """Name the model that training started from without the path that it lies at."""
-    folder = Path(settings.model)
-    return folder.name if folder.is_dir() else settings.model.partition("@")[0]
-
-
 def _facts(settings: Settings, arm: Arm, f1: pd.DataFrame) -> dict:
     """Return what both model cards say."""
     shared, recipe, tokens = arm.replicate, arm.recipe, settings.scale.tokens[-1]
     place = own_model.pinned(settings.model)
     of_hub = not Path(place).is_dir()
-    said = place if of_hub else f"{_base(settings)} (sha256 {own_model.fingerprint(place)[:12]} of its files)"
+    said = (
+        place
+        if of_hub
+        else f"{settings.model_name} (sha256 {own_model.fingerprint(place)[:12]} of its files)"
+    )
     text = ", ".join(Path(file).name for file in settings.text)
     of_world = settings.corpus == "world"
     scheme = f"span (p = {recipe.p:g})" if recipe.strategy == "span" else recipe.strategy.replace("_", "-")
@@ -122,7 +120,7 @@ def _facts(settings: Settings, arm: Arm, f1: pd.DataFrame) -> dict:
         for row in f1.itertuples()
     )
     return {
-        "base": f"base_model: {_base(settings)}\n" if of_hub else "",
+        "base": f"base_model: {settings.model_name}\n" if of_hub else "",
         "model": said,
         "text": text
         or ("the invented world" if of_world else "the words of the labelled training sentences"),

@@ -132,7 +132,7 @@ def load(settings: Settings, number: int = 0) -> Replicate:
     def make(folder: Path) -> None:
         rows = scale.pretraining.batch_size
         if settings.model:
-            tokenizer = own_model.tokenizer(settings.model)
+            tokenizer = own_model.open_tokenizer(settings.model)
             blocks = own_model.pack(corpus.text, tokenizer, length, minimum_rows=rows)
         else:
             tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
