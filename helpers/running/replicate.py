@@ -130,15 +130,15 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         )
 
     def make(folder: Path) -> None:
-        rows = scale.pretraining.batch_size
         if settings.model:
-            tokenizer = own_model.open_tokenizer(settings.model)
-            blocks = own_model.pack(corpus.text, tokenizer, length, minimum_rows=rows)
+            tokenizer, pack = own_model.open_tokenizer(settings.model), own_model.pack
         else:
             tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, whenever rows are used
-                blocks = tokenization.pack(corpus.text, tokenizer, length, minimum_rows=rows)
+            pack = tokenization.pack
+        rows = scale.pretraining.batch_size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, now and whenever rows are reused
+            blocks = pack(corpus.text, tokenizer, length, minimum_rows=rows)
         tokenizer.save_pretrained(folder)
         save_file(
             {name: tensor.contiguous() for name, tensor in blocks.tensors().items()},
