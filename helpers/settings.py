@@ -188,7 +188,7 @@ class Settings:
             "OUT": str(self.out),
             "SEED": str(self.scale.first_seed),
             "TAG_COLUMNS": self.columns,
-            "MODEL": str(Path(self.model).resolve()) if Path(self.model).is_dir() else self.model,
+            "MODEL": str(Path(self.model).resolve()) if _is_folder(self.model) else self.model,
         }
 
 
@@ -207,7 +207,11 @@ def name_of(corpus: str) -> str:
 
 def name_of_model(model: str) -> str:
     """Return a folder's name, or that on the hub without a revision."""
-    return Path(model).resolve().name if Path(model).is_dir() else model.partition("@")[0]
+    return Path(model).resolve().name if _is_folder(model) else model.partition("@")[0]
+
+
+def _is_folder(model: str) -> bool:
+    return bool(model) and Path(model).is_dir()  # Path("") is the folder that one is in
 
 
 def preset(corpus: str, text: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

@@ -239,6 +239,7 @@ def test_a_model_of_one_s_own_brings_another_recipe_and_no_model_none(monkeypatc
     assert (own.scale.pretraining.learning_rate, own.scale.model.length) == (1e-4, 128)
     assert own.scale.finetuning.learning_rate == 5e-4
     assert choose("laptop").scale == SCALES["laptop"] and choose("laptop").model == ""
+    assert choose("laptop").model_name == choose("laptop").variables()["MODEL"] == ""
     monkeypatch.setenv("MODEL", "someone/tiny@v1")
     assert (
         from_environment().model_name == "someone/tiny" and from_environment(model="other").model == "other"
