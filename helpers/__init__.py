@@ -13,7 +13,7 @@ The heart
     masking                what is hidden, for whole batches at once; useful alone
     plain_masking          the same as readable loops, as notebooks 02 and 03 build them
 Loops that fit on a screen, as notebooks 04 and 05 build them
-    model                  a tiny BERT that scores the hidden positions only  < settings
+    model                  a tiny BERT, or any masked LM, that scores the hidden positions only  < settings
     boundary               hidden tokens foretold from the ends of their run  < masking model
     pretraining            the masked-LM loop  < boundary masking model settings tokenization
     finetuning             from labelled sentences to a tagger  < model settings tokenization
@@ -29,8 +29,10 @@ What is shown
     display                sentences and tokens as pictures and as text  < scoring
     suspects               masking functions with silent bugs, for an exercise
     checks                 self-checks of the exercises  < suspects
-    collator               masking for other people's training loops  < masking
+    collator               masking for other people's training loops  < masking tokenization
 The experiment
+    own_model              a pre-trained model of your own, opened and checked; text as its rows
+                           < model tokenization
     blocks                 the reference, block by block: arms, conditions, seeds  < settings
     experiment             the grid, and the names that notebooks use
                            < masking model running settings verdicts
@@ -54,7 +56,8 @@ Wing: running the experiment
     running/resume         budgets as branches of one training that can be stopped
                            < masking model pretraining running settings tokenization
     running/replicate      what all arms of a seed share
-                           < corpora masking model reading running scoring settings tokenization world
+                           < corpora masking model own_model reading running scoring settings
+                             tokenization world
     running/arm            one arm of one replicate: its keys, its making, its counts
                            < boundary finetuning model pretraining running scoring settings tokenization world
     running/plan           how many replicates fit, and in which precision
@@ -64,6 +67,8 @@ Wing: running the experiment
     running/explanations   the measurements of `why` on a block's models, seed by seed
                            < blocks masking model running scoring settings tokenization why world
     running/executors      here, side by side, or wherever an executor runs it  < running
+    running/adapting       a model of your own and its tagger as folders, with model cards
+                           < finetuning own_model running scoring settings tokenization
     running/distributed    one training on several GPUs or machines  < pretraining running settings
 Wing: publishing it
     publishing/notebooks   the notebooks as files, and executing them  < running settings
@@ -90,5 +95,6 @@ Wing: assigning it
     coursework/grading     points, each in a process of its own  < coursework running settings
 The door
     __main__               python -m helpers …
-                           < blocks coursework experiment figures publishing reading running scoring settings
+                           < blocks coursework experiment figures own_model publishing reading running
+                             scoring settings
 """

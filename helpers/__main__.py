@@ -128,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--columns", metavar="word=2,tag=3", help="which columns of the corpus hold words and tags"
     )
+    what.add_argument(
+        "--model",
+        metavar="NAME",
+        help="a pre-trained masked LM to go on training: a folder, or a name on the hub",
+    )
     what.add_argument("--out", metavar="FOLDER", help="where results go (default: data/runs/SCALE)")
     what.add_argument("--seed", metavar="S", help="of the first replicate (default: 0); the next ones follow")
     size = argparse.ArgumentParser(add_help=False)
@@ -140,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command, parents in (
         ("run", run, [what, size]),
         ("plan", plan, [what, size]),
+        ("adapt", adapt, [what]),
         ("report", report, [what]),
         ("reference", reference, []),
         ("pretrain", pretrain, [what]),
@@ -152,6 +158,13 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, parents=parents, help=about, description=about).set_defaults(
             command=command
         )
+    adapting = commands.choices["adapt"]
+    adapting.add_argument(
+        "--keep", choices=("token", "whole_word", "span"), required=True, help="what is hidden"
+    )
+    adapting.add_argument(
+        "--tokens", type=_positive(int), metavar="N", help="to train on (default: the scale's)"
+    )
     large = commands.choices["pretrain"]
     large.add_argument("--arm", choices=("token", "whole_word", "span"), required=True)
     large.add_argument("--tokens", type=_positive(int), metavar="N", required=True, help="to train on")
@@ -222,9 +235,8 @@ def _folder(text: str) -> Path:
 
 def _settings(options: argparse.Namespace) -> Settings:
     """Return the settings of this run; an option takes precedence over an environment variable."""
-    given = {
-        name: getattr(options, name, None) for name in ("scale", "corpus", "text", "columns", "out", "seed")
-    }
+    names = ("scale", "corpus", "text", "columns", "model", "out", "seed")
+    given = {name: getattr(options, name, None) for name in names}
     for name, value in given.items():  # as from a variable of the shell that is not set
         if value is not None and not all(value if name == "text" else [value]):
             raise InputError(f"--{name} is empty: give a value, or leave it out")
@@ -241,7 +253,20 @@ def _settings(options: argparse.Namespace) -> Settings:
         chosen,
         corpus=settings.in_full(chosen.corpus),
         text=tuple(map(settings.in_full, chosen.text)),
+        model=_pinned(chosen.model),
     )
+
+
+def _pinned(model: str) -> str:
+    """Name a model so that all processes of the run open the same one, in any folder."""
+    if not model:
+        return ""
+    from helpers import own_model
+
+    try:
+        return own_model.pinned(model)
+    except own_model.ModelError as error:
+        raise InputError(error) from error
 
 
 # --- commands of a run ---
@@ -252,7 +277,7 @@ def _plan(chosen: Settings, options: argparse.Namespace):
     from helpers import experiment
 
     try:
-        if chosen.corpus != "world":
+        if chosen.corpus != "world" or chosen.model:
             for note in experiment.replicate(chosen).corpus.notes:
                 _print(note)
         return experiment.plan(chosen, minutes=options.minutes, replicates=options.replicates)
@@ -272,7 +297,10 @@ def _fingerprint(chosen: Settings) -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the whole series: the experiment, notebooks 00-08, the table, the figure and the report."""
+    """Run the whole series: the experiment, notebooks 00-08, the table, the figure and the report.
+
+    The notebooks build a model of their own; with --model they are left out.
+    """
     from helpers import experiment, figures
 
     chosen = _settings(options)
@@ -280,13 +308,31 @@ def run(options: argparse.Namespace) -> None:
     table = experiment.results(chosen)
     figure = figures.f1_by_entity_length(table, chosen.scale.core_sentences)
     figures.save(figure, chosen.out / "f1_by_entity_length")
-    executed = notebooks.execute_all(
-        chosen.out / "notebooks", _fingerprint(chosen), environment=chosen.variables()
-    )
-    for _, copy in executed:
-        pages.to_html(copy)
+    if not chosen.model:
+        executed = notebooks.execute_all(
+            chosen.out / "notebooks", _fingerprint(chosen), environment=chosen.variables()
+        )
+        for _, copy in executed:
+            pages.to_html(copy)
     page = _report(chosen, table)
-    _print(f"\nReport: {page}\nTable, figure and executed notebooks: {chosen.out}")
+    made = "Table and figure" if chosen.model else "Table, figure and executed notebooks"
+    _print(f"\nReport: {page}\n{made}: {chosen.out}")
+
+
+def adapt(options: argparse.Namespace) -> None:
+    """Adapt a model of your own to text and labels, and leave it and a tagger as folders with model cards."""
+    from helpers.running import adapting
+
+    chosen = _settings(options)
+    if not chosen.model:
+        raise InputError("name the model that is to be adapted: --model NAME-OR-FOLDER")
+    if options.tokens:
+        chosen = replace(chosen, scale=settings.continued(chosen.scale, (options.tokens,)))
+    try:
+        adapted, tagger, card = adapting.adapt(chosen, options.keep)
+    except ValueError as error:
+        raise InputError(error) from error
+    _print(f"{card}\nMasked LM: {adapted}\nTagger: {tagger}")
 
 
 def plan(options: argparse.Namespace) -> None:
@@ -320,6 +366,10 @@ def report(options: argparse.Namespace) -> None:
     if corpus != found:
         raise InputError(
             f"{chosen.out} holds results of {found}, not of {corpus}: name that corpus by --corpus"
+        )
+    if ("as_it_came" in set(table["arm"])) != bool(chosen.model):
+        raise InputError(
+            f"{chosen.out} holds results of another model: name it by --model, or leave that out"
         )
     try:
         experiment.replicate(chosen)
@@ -409,6 +459,8 @@ def execute_notebooks(options: argparse.Namespace) -> None:
     from helpers import experiment
 
     chosen = _settings(options)
+    if chosen.model:
+        raise InputError("the notebooks build a model of their own: leave MODEL out")
     try:
         notebooks.named(options.names)
     except ValueError as error:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from helpers.masking import Scheme, Vocabulary, mask
+from helpers.tokenization import with_blanks
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -77,7 +78,7 @@ def encode_with_word_ids(
     if not len(texts):
         return rows
     options = {"max_length": max_length, "is_split_into_words": is_split_into_words}
-    given = _with_blanks(texts, tokenizer) if is_split_into_words else list(texts)
+    given = with_blanks(texts, tokenizer) if is_split_into_words else list(texts)
     encodings = tokenizer(given, truncation=True, **options).encodings
     special_ids = _special_ids(tokenizer)
     for text, encoding in zip(texts, encodings, strict=True):
@@ -198,22 +199,6 @@ def _special_ids(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
     """Return the special ids that are never hidden; the unknown word may be, unless it has another role."""
     roles = [getattr(tokenizer, f"{role}_token_id") for role in ("bos", "eos", "sep", "pad", "cls", "mask")]
     return {*tokenizer.all_special_ids} - ({tokenizer.unk_token_id} - {*roles})
-
-
-def _with_blanks(texts: Sequence[Sequence[str]], tokenizer: "PreTrainedTokenizerBase") -> list[list[str]]:
-    """Put blanks before words, if the tokenizer then makes of them what it makes of running text."""
-
-    def pieces(text: str | list[str]) -> list[int]:
-        split = not isinstance(text, str)
-        return tokenizer(text, is_split_into_words=split, add_special_tokens=False)["input_ids"]
-
-    running = pieces("a b")
-    if pieces(["a", "b"]) == running or pieces(["a", " b"]) != running:
-        return [list(words) for words in texts]
-    return [
-        [word if word[:1].isspace() or not place else f" {word}" for place, word in enumerate(words)]
-        for words in texts
-    ]
 
 
 def _refuse_words_with_blanks(text: str, encoding: "Encoding") -> None:

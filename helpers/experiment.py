@@ -26,7 +26,7 @@ from helpers.running import replicate as replicates
 from helpers.running.arm import COLUMNS as COLUMNS
 from helpers.running.arm import Arm, Cell
 from helpers.running.arm import read_table as read_table
-from helpers.settings import Settings
+from helpers.settings import UNTRAINED, Settings
 
 REFERENCE = references.FOLDER.parent
 replicate = replicates.load
@@ -45,14 +45,14 @@ def cells(settings: Settings, arm: str, sizes: Sequence[int]) -> list[Cell]:
 
     Args:
         settings: corpus and scale.
-        arm: "none" has no budgets of tokens.
+        arm: one of `UNTRAINED` has no budgets of tokens.
         sizes: the numbers of labelled sentences that the corpus has enough of.
 
     Returns:
         (tokens seen, labelled sentences, subset) for each.
     """
     scale = settings.scale
-    *smaller, largest = (0,) if arm == "none" else scale.tokens
+    *smaller, largest = (0,) if arm in UNTRAINED else scale.tokens
     core = [(largest, scale.core_sentences, subset) for subset in range(scale.subsets)]
     budgets = [(tokens, scale.core_sentences, 0) for tokens in smaller]
     return core + budgets + [(largest, n, 0) for n in sizes if n != scale.core_sentences]
@@ -137,7 +137,7 @@ def predictions(
 
     Args:
         settings: corpus and scale.
-        name: of the arm; "none" is not pre-trained at all.
+        name: of the arm; one of `UNTRAINED` is not pre-trained here.
         number: of the replicate.
         labelled_sentences: that the tagger learns from; those of the core cell if left out.
         subset: which draw of them.
@@ -145,7 +145,7 @@ def predictions(
     Returns:
         Two lists with a list of tags for each test sentence.
     """
-    if name != "none":
+    if name not in UNTRAINED:
         pretrained(settings, name, number)  # with a progress bar
     wanted, count = arm(settings, name, number), labelled_sentences or settings.scale.core_sentences
     return wanted.replicate.gold(), wanted.predictions(settings.scale.tokens[-1], count, subset)

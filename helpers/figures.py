@@ -32,6 +32,7 @@ class Style(NamedTuple):
 
 ARMS = {
     "none": Style("no pre-training", "#000000", "D", ":", False),
+    "as_it_came": Style("as it came", "#8A2BE2", "*", (0, (1, 3)), True),
     "token": Style("token masking", "#0072B2", "o", "--", False),
     "whole_word": Style("whole-word masking", "#009E73", "^", "-.", True),
     "span_short": Style("short-span masking", "#CC79A7", "P", (0, (3, 1)), True),

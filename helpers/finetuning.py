@@ -4,20 +4,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from transformers import BertForMaskedLM, BertForTokenClassification
+from transformers import PreTrainedModel
 
-from helpers.model import encode, keep_freed_memory, precision, token_classifier
+from helpers.model import keep_freed_memory, logits_at, precision, token_classifier
 from helpers.settings import FinetuningSettings
 from helpers.tokenization import Windows
 
 
 def finetune(
-    pretrained: BertForMaskedLM,
+    pretrained: PreTrainedModel,
     windows: Windows,
     tags: Sequence[str],
     settings: FinetuningSettings,
     dtype: str = "float32",
-) -> BertForTokenClassification:
+) -> PreTrainedModel:
     """Train the encoder and a new tag layer on labelled sentences, for a fixed number of steps.
 
     The recipe is BERT's (Devlin et al. 2019, section 5.3): cross entropy on the first piece of each word.
@@ -139,7 +139,7 @@ def batches(lengths: torch.Tensor, settings: FinetuningSettings) -> list[torch.T
 
 @torch.inference_mode()
 def predict(
-    model: BertForTokenClassification, windows: Windows, dtype: str = "float32", batch_size: int = 128
+    model: PreTrainedModel, windows: Windows, dtype: str = "float32", batch_size: int = 128
 ) -> torch.Tensor:
     """Predict a tag for the first piece of each word.
 
@@ -167,7 +167,7 @@ def predict(
 
 
 def _scores(
-    model: BertForTokenClassification, windows: Windows, batch: torch.Tensor, scored: torch.Tensor
+    model: PreTrainedModel, windows: Windows, batch: torch.Tensor, scored: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Score the pieces of some rows that count.
 
@@ -184,11 +184,5 @@ def _scores(
     width = int(windows.attention_mask[batch].sum(1).max())  # cut padding that no row needs
     slots = int(scored[batch].sum(1).max())
     positions = scored[batch, :width].byte().sort(dim=1, descending=True, stable=True).indices[:, :slots]
-    states = encode(
-        model.bert,
-        *(
-            tensor.to(model.device)
-            for tensor in (windows.input_ids[batch, :width], positions, windows.attention_mask[batch, :width])
-        ),
-    )
-    return model.classifier(model.dropout(states)), positions
+    chosen = (windows.input_ids[batch, :width], positions, windows.attention_mask[batch, :width])
+    return logits_at(model, *(tensor.to(model.device) for tensor in chosen)), positions

@@ -765,7 +765,7 @@ def _dials(
     others = table[_fields(table).isin(names)]
     core = _beside(others, table if reference is None else reference)
     core = scoring.core_cell(core, "condition", labelled_sentences=labelled_sentences)
-    core = core[core["arm"] != "none"]
+    core = core[core["tokens_seen"] > 0]
     summary = _differences(
         core, "condition", {LONG: LENGTHS[LONG]}, [("span", "token"), ("span", "whole_word")]
     )

@@ -1,4 +1,4 @@
-"""A tiny BERT whose vocabulary logits are computed at the hidden positions only."""
+"""A tiny BERT, or a public model, whose logits are computed at the positions that count only."""
 
 import copy
 import ctypes
@@ -9,7 +9,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
-from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification, BertModel
+from transformers import (
+    AutoModelForTokenClassification,
+    BertConfig,
+    BertForMaskedLM,
+    BertForTokenClassification,
+    BertModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.utils import ModelOutput
 
 from helpers.settings import ModelSettings
 
@@ -174,8 +183,47 @@ def _through(
     return layer.output(layer.intermediate(attended), attended)
 
 
+def logits_at(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    positions: torch.Tensor,
+    attention_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Compute the logits of a masked LM or a token classifier at some positions only.
+
+    A BERT goes through `encode`, which also saves most of the last layer. Any other architecture computes its
+    own encoder in full, and its head sees the states at these positions and no others.
+
+    Args:
+        model: an encoder with a head, such as `RobertaForMaskedLM`.
+        input_ids: `[batch, length]`.
+        positions: `[batch, slots]`.
+        attention_mask: `[batch, length]`, 0 at padding; rows without padding need none.
+
+    Returns:
+        `[batch, slots, vocabulary or tags]`.
+    """
+    if isinstance(model, BertForMaskedLM):
+        return model.cls(encode(model.bert, input_ids, positions, attention_mask))
+    if isinstance(model, BertForTokenClassification):
+        return model.classifier(model.dropout(encode(model.bert, input_ids, positions, attention_mask)))
+
+    def only_these(encoder: torch.nn.Module, inputs: tuple, output: ModelOutput) -> ModelOutput:
+        states = output.last_hidden_state  # [batch, length, hidden_size]
+        index = positions[:, :, None].expand(-1, -1, states.shape[-1])
+        output.last_hidden_state = states.gather(1, index)
+        return output
+
+    # All encoders with a head in transformers hand the encoder's states to the head, one position at a time.
+    hook = model.base_model.register_forward_hook(only_these)
+    try:
+        return model(input_ids=input_ids, attention_mask=attention_mask).logits
+    finally:
+        hook.remove()
+
+
 def masked_lm_loss(
-    model: BertForMaskedLM, inputs: torch.Tensor, positions: torch.Tensor, labels: torch.Tensor
+    model: PreTrainedModel, inputs: torch.Tensor, positions: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
     """Compute the mean cross entropy of the hidden tokens, from logits at their positions only.
 
@@ -191,21 +239,20 @@ def masked_lm_loss(
     Returns:
         A single number, in nats.
     """
-    states = encode(model.bert, inputs, positions)
-    logits = model.cls(states.flatten(0, 1))  # [batch * slots, vocabulary]
+    logits = logits_at(model, inputs, positions).flatten(0, 1)  # [batch * slots, vocabulary]
     return torch.nn.functional.cross_entropy(logits.float(), labels.gather(1, positions).flatten())
 
 
 def token_classifier(
-    pretrained: BertForMaskedLM, tags: Sequence[str], seed: int, dropout: float
-) -> BertForTokenClassification:
+    pretrained: PreTrainedModel, tags: Sequence[str], seed: int, dropout: float
+) -> PreTrainedModel:
     """Put a new linear layer, which scores tags for each token, on the encoder of a masked LM.
 
     Args:
         pretrained: its encoder is copied.
         tags: their names, in the order of their numbers.
         seed: decides the new layer's weights.
-        dropout: share of units left out in training.
+        dropout: share of units left out in training, wherever the architecture has a dropout.
 
     Returns:
         The classifier, on the CPU.
@@ -216,9 +263,16 @@ def token_classifier(
     config = copy.deepcopy(pretrained.config)
     config.id2label = dict(enumerate(tags))
     config.label2id = {tag: number for number, tag in enumerate(tags)}
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+    set_dropout(config, dropout)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        classifier = BertForTokenClassification(config)
-    classifier.bert.load_state_dict(pretrained.bert.state_dict())
+        classifier = AutoModelForTokenClassification.from_config(config)
+    classifier.base_model.load_state_dict(pretrained.base_model.state_dict())
     return classifier
+
+
+def set_dropout(config: PreTrainedConfig, dropout: float) -> None:
+    """Set every dropout of a model's configuration, whatever its architecture calls them."""
+    for name, value in vars(config).items():
+        if "dropout" in name and isinstance(value, int | float):
+            setattr(config, name, dropout)

@@ -379,7 +379,7 @@ def core_cell(
 ) -> pd.DataFrame:
     """Return the rows of the core cell, or of a slice through it.
 
-    The arm "none" has seen no tokens and has no mask rate; it is kept. The core cell has the condition "",
+    An arm that has seen no tokens, and so has no mask rate, is kept. The core cell has the condition "",
     as has every row of a table without that column.
 
     Args:
@@ -396,7 +396,7 @@ def core_cell(
         ValueError: No row is left.
     """
     table = _fill_conditions(table)
-    not_pretrained = table["arm"] == "none"
+    not_pretrained = table["tokens_seen"] == 0
     core = {
         "labelled_sentences": table["labelled_sentences"] == labelled_sentences,
         "mask_rate": not_pretrained | np.isclose(table["mask_rate"], mask_rate),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from tokenizers.trainers import WordPieceTrainer
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
@@ -168,6 +168,8 @@ def unknown_share(blocks: Blocks, tokenizer: PreTrainedTokenizerFast) -> float:
     Returns:
         The share of [UNK] among the pieces, without [CLS] and [SEP].
     """
+    if tokenizer.unk_token_id is None:  # a byte-level tokenizer knows everything
+        return 0.0
     pieces = (blocks.word_ids >= 0).sum().item()
     return (blocks.input_ids == tokenizer.unk_token_id).sum().item() / max(1, pieces)
 
@@ -258,25 +260,29 @@ def encode(
 ) -> Windows:
     """Turn sentences of words (and their tag numbers, if known) into padded rows.
 
-    A sentence that fits is one row, [CLS] pieces [SEP]. A longer one is cut into windows that overlap by half
-    or more. Each word is scored in exactly one of them: the windows take over from each other in the middle
-    of their overlap, so that every scored word has context on both sides. A word without pieces (a control
-    character, for example) is scored nowhere; `decode` tags it "O".
+    A sentence that fits is one row, [CLS] pieces [SEP], or with what the tokenizer has in their place. A
+    longer one is cut into windows that overlap by half or more. Each word is scored in exactly one of them:
+    the windows take over from each other in the middle of their overlap, so that every scored word has
+    context on both sides. A word without pieces (a control character, for example) is scored nowhere;
+    `decode` tags it "O".
 
     Args:
         sentences: words of each sentence.
         tags: numbers of each sentence's tags, or None if they are unknown.
-        tokenizer: as `train` returns it.
-        length: most tokens in a row, at least 3.
+        tokenizer: as `train` returns it, or any other fast one with a padding token.
+        length: most tokens in a row, at least one more than there are special ones.
 
     Returns:
         The rows, as wide as the longest.
 
     Raises:
-        ValueError: a sentence has more or fewer tags than words, or `length` is below 3.
+        ValueError: a sentence has more or fewer tags than words, or `length` leaves no room for words.
     """
-    if length < 3:
-        raise ValueError(f"length={length} leaves no room for text: choose at least 3.")
+    before, after = frame(tokenizer)
+    room = length - len(before) - len(after)  # pieces in a window, beside the special tokens
+    if room < 1:
+        least = len(before) + len(after) + 1
+        raise ValueError(f"length={length} leaves no room for text: choose at least {least}.")
     if tags is not None:
         for number, (sentence, sentence_tags) in enumerate(zip(sentences, tags, strict=True)):
             if len(sentence) != len(sentence_tags):
@@ -284,13 +290,10 @@ def encode(
                     f"Sentence {number} has {len(sentence)} words but {len(sentence_tags)} tags: "
                     "give one tag per word."
                 )
-    backend = _plain_text_backend(tokenizer)
-    encodings = backend.encode_batch(
-        [list(sentence) for sentence in sentences], is_pretokenized=True, add_special_tokens=False
-    )
-    room = length - 2  # pieces in a window, beside [CLS] and [SEP]
+    encodings = _encode_words(sentences, tokenizer)
     cuts = [_cut(len(encoding), room) for encoding in encodings]
-    width = 2 + max((end - start for windows in cuts for start, end, *_ in windows), default=0)
+    widest = max((end - start for windows in cuts for start, end, *_ in windows), default=0)
+    width = len(before) + widest + len(after)
     shape = (sum(map(len, cuts)), width)
     input_ids = np.full(shape, tokenizer.pad_token_id)
     attention_mask = np.zeros(shape, np.int64)
@@ -301,18 +304,60 @@ def encode(
         first = np.array(label_pieces(range(len(sentences[number])), word_ids), np.int64)
         label = np.array(label_pieces(tags[number], word_ids), np.int64) if tags is not None else None
         for start, end, score_from, score_to in windows:
-            input_ids[row, 0] = tokenizer.cls_token_id
-            input_ids[row, 1 : 1 + end - start] = ids[start:end]
-            input_ids[row, 1 + end - start] = tokenizer.sep_token_id
-            attention_mask[row, : 2 + end - start] = 1
+            tokens = [*before, *ids[start:end], *after]
+            input_ids[row, : len(tokens)] = tokens
+            attention_mask[row, : len(tokens)] = 1
             scored = score_from + np.flatnonzero(first[score_from:score_to] >= 0)
-            column = 1 + scored - start
+            column = len(before) + scored - start
             words[row, column] = first[scored]
             sentence_numbers[row, column] = number
             if label is not None:
                 labels[row, column] = label[scored]
             row += 1
     return Windows(*map(torch.from_numpy, (input_ids, attention_mask, labels, sentence_numbers, words)))
+
+
+def count_pieces(sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
+    """Count the pieces that `encode` makes of each word of some sentences."""
+    encodings = _encode_words(sentences, tokenizer)
+    return [
+        np.bincount(np.array(encoding.word_ids, np.int64), minlength=len(words)).tolist()
+        for encoding, words in zip(encodings, sentences, strict=True)
+    ]
+
+
+def frame(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """Return the ids of the special tokens that stand before and after a text, [CLS] and [SEP] for a BERT."""
+    encoding = plain_text_backend(tokenizer).encode("a")
+    text = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
+    return encoding.ids[: text[0]], encoding.ids[text[-1] + 1 :]
+
+
+def with_blanks(texts: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerFast) -> list[list[str]]:
+    """Put blanks before words, if the tokenizer then makes of them what it makes of running text.
+
+    Byte-level tokenizers take the blank before a word for a part of it, and see none between words that are
+    given one by one.
+
+    Args:
+        texts: words of each text.
+        tokenizer: any fast one.
+
+    Returns:
+        The words, all but the first of a text with a blank in front where the tokenizer needs it.
+    """
+
+    def pieces(text: str | list[str]) -> list[int]:
+        split = not isinstance(text, str)
+        return tokenizer(text, is_split_into_words=split, add_special_tokens=False)["input_ids"]
+
+    running = pieces("a b")
+    if pieces(["a", "b"]) == running or pieces(["a", " b"]) != running:
+        return [list(words) for words in texts]
+    return [
+        [word if word[:1].isspace() or not place else f" {word}" for place, word in enumerate(words)]
+        for words in texts
+    ]
 
 
 def decode(
@@ -363,7 +408,13 @@ def _bert_tokenizer(vocabulary: dict[str, int] | None) -> PreTrainedTokenizerFas
     return BertTokenizer(vocab=vocabulary, do_lower_case=False, strip_accents=False)
 
 
-def _plain_text_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
+def _encode_words(sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerFast) -> list[Encoding]:
+    """Encode sentences of words without special tokens; word ids are the numbers of the words given."""
+    given = with_blanks(sentences, tokenizer)
+    return plain_text_backend(tokenizer).encode_batch(given, is_pretokenized=True, add_special_tokens=False)
+
+
+def plain_text_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     """Copy the tokenizer's Rust half so that "[MASK]" in a text is text, and nothing is cut off."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_padding()
@@ -388,7 +439,7 @@ def _encode_text(
 
 def _encode_chunks(chunks: list[str], tokenizer: PreTrainedTokenizerFast) -> tuple[np.ndarray, np.ndarray]:
     """Return the ids of [SEP] and of all chunks' pieces, one after the other, and each one's piece count."""
-    backend = _plain_text_backend(tokenizer)
+    backend = plain_text_backend(tokenizer)
     ids, pieces = array("i", [tokenizer.sep_token_id]), [np.ones(1, np.int64)]
     for block in _in_blocks(chunks):
         batches = [

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture
 def environment(monkeypatch):
     """No run of the outer world reaches the tests, and none of theirs leaks out."""
-    for name in ("SCALE", "CORPUS", "TEXT", "OUT", "TAG_COLUMNS"):
+    for name in ("SCALE", "CORPUS", "TEXT", "OUT", "TAG_COLUMNS", "MODEL"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     return monkeypatch

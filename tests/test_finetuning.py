@@ -139,7 +139,7 @@ def test_a_gpu_without_room_is_named_with_the_remedy(monkeypatch, tagger, pretra
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(finetuning, "encode", full)
+    monkeypatch.setattr(finetuning, "logits_at", full)
     with pytest.raises(MemoryError, match="a batch of 8 rows .* choose a smaller batch_size"):
         finetune(pretrained, windows, TAGS, RUN)
     with pytest.raises(MemoryError, match="a batch of 25 rows .* choose a smaller batch_size"):

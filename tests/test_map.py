@@ -11,7 +11,7 @@ from helpers.settings import ROOT
 
 WINGS = ("running", "publishing", "coursework")
 LINE = re.compile(r"^    (?P<room>[\w/]+)  +(?P<about>[^<]+?)(?:\s+< (?P<imports>[\w ]+))?$", re.MULTILINE)
-ROOMS = {found["room"]: found for found in LINE.finditer(re.sub(r"\n {20,}<", "  <", helpers.__doc__))}
+ROOMS = {found["room"]: found for found in LINE.finditer(re.sub(r"\n {20,}", " ", helpers.__doc__))}
 FILES = {
     path.relative_to(ROOT / "helpers").with_suffix("").as_posix(): path
     for path in (ROOT / "helpers").rglob("*.py")

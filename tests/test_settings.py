@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from helpers.settings import PRESETS, ROOT, SCALES, choose, from_environment, processors, versions
+from helpers.settings import (
+    PRESETS,
+    ROOT,
+    SCALES,
+    choose,
+    continued,
+    from_environment,
+    processors,
+    versions,
+)
 
-VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT", "SEED", "TAG_COLUMNS")
+VARIABLES = ("SCALE", "CORPUS", "TEXT", "OUT", "SEED", "TAG_COLUMNS", "MODEL")
 
 
 @pytest.fixture(autouse=True)
@@ -215,10 +224,29 @@ def test_variables_give_the_same_settings(monkeypatch, tmp_path):
         tmp_path / "out",
         seed=7,
         columns="word=2,tag=3",
+        model="someone/tiny",
     )
     for name, value in chosen.variables().items():
         monkeypatch.setenv(name, value)
     assert from_environment() == chosen and set(chosen.variables()) == set(VARIABLES)
+
+
+def test_a_model_of_one_s_own_brings_another_recipe_and_no_model_none(monkeypatch, tmp_path):
+    own = choose("laptop", model="someone/tiny")
+    assert own.out.name == "laptop-tiny" and own.model_name == "someone/tiny"
+    assert own.scale.arms == ("as_it_came", "token", "whole_word", "span")
+    assert own.scale.pretraining.warmup_tokens == round(0.06 * own.scale.tokens[-1])
+    assert (own.scale.pretraining.learning_rate, own.scale.model.length) == (1e-4, 128)
+    assert own.scale.finetuning.learning_rate == 5e-4
+    assert choose("laptop").scale == SCALES["laptop"] and choose("laptop").model == ""
+    assert choose("laptop").model_name == choose("laptop").variables()["MODEL"] == ""
+    monkeypatch.setenv("MODEL", "someone/tiny@v1")
+    assert (
+        from_environment().model_name == "someone/tiny" and from_environment(model="other").model == "other"
+    )
+    (tmp_path / "mine").mkdir()
+    assert choose("smoke", model=str(tmp_path / "mine")).model_name == "mine"
+    assert continued(SCALES["laptop"], (10_000,)).tokens == (10_000,)
 
 
 def test_processors_are_those_that_this_process_may_use():

@@ -19,6 +19,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertFo
 
 from helpers import tokenization
 from helpers.settings import ROOT
+from tests import tiny_tokenizers
 
 SENTENCE = "Anna Karenina of the Republic of Ångland's read a 2nd café-book , didn't she ? (Yes .)"
 WORDS = SENTENCE.split()
@@ -337,6 +338,40 @@ def test_a_perfect_model_finds_a_mention_with_a_word_without_pieces_in_it(tokeni
     gold = ["B-PER", "I-PER", "I-PER", "I-PER", "O", "O", "B-PER", "O", "B-PER", "O", "B-PER", "I-PER"]
     windows = tokenization.encode([words], [[NAMES.index(tag) for tag in gold]], tokenizer, length)
     assert tokenization.decode(windows, windows.labels, [words], NAMES) == [gold]
+
+
+@pytest.mark.parametrize("kind", tiny_tokenizers.KINDS)
+@pytest.mark.parametrize("length", [8, 64])
+def test_gold_tags_come_back_through_any_kind_of_tokenizer(kind, length):
+    foreign = tiny_tokenizers.make_tokenizer(kind)
+    sentences = [line.split() for line in tiny_tokenizers.TEXT[:60]]
+    rng = random.Random(0)
+    gold = [["B-PER" if rng.random() < 0.3 else "O" for _ in words] for words in sentences]
+    for tags in gold:
+        for place in range(1, len(tags)):
+            if tags[place - 1] != "O" and rng.random() < 0.5:
+                tags[place] = "I-PER"
+    numbers = [[NAMES.index(tag) for tag in tags] for tags in gold]
+    windows = tokenization.encode(sentences, numbers, foreign, length)
+    assert windows.input_ids.shape[1] <= length
+    assert tokenization.decode(windows, windows.labels, sentences, NAMES) == gold
+    first, last = windows.input_ids[:, 0], windows.attention_mask.sum(1) - 1
+    assert (first == foreign.cls_token_id).all()
+    assert (windows.input_ids.gather(1, last[:, None]) == foreign.sep_token_id).all()
+
+
+@pytest.mark.parametrize("kind", tiny_tokenizers.KINDS)
+def test_words_have_the_pieces_that_they_have_in_running_text(kind):
+    foreign = tiny_tokenizers.make_tokenizer(kind)
+    sentences = [line.split() for line in tiny_tokenizers.TEXT[:20]]
+    windows = tokenization.encode(sentences, None, foreign, 1_000)
+    counts = tokenization.count_pieces(sentences, foreign)
+    for number, words in enumerate(sentences):
+        expected = foreign(" ".join(words))["input_ids"]
+        assert windows.input_ids[number, : windows.attention_mask[number].sum()].tolist() == expected
+        assert len(counts[number]) == len(words) and sum(counts[number]) == len(expected) - 2
+        places = torch.tensor([0, *counts[number]]).cumsum(0)[:-1] + 1
+        assert windows.word[number, places].tolist() == list(range(len(words)))
 
 
 def test_unlabelled_sentences_can_be_decoded(tokenizer):

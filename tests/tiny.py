@@ -26,3 +26,13 @@ def counting_rows() -> Blocks:
 def weights_of(bert) -> torch.Tensor:
     """All weights of a model, one after the other."""
     return torch.cat([parameter.detach().flatten() for parameter in bert.parameters()])
+
+
+def random_batch(rows: int = 4, length: int = 16, vocabulary: int = 50):
+    """Rows, positions in them, and labels there; one slot is not used."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randint(5, vocabulary, (rows, length), generator=generator)
+    positions = torch.rand(rows, length, generator=generator).argsort(dim=1)[:, :3]
+    labels = torch.full_like(inputs, -100).scatter(1, positions, inputs.gather(1, positions))
+    labels[0, positions[0, 2]] = -100  # a slot that is not used
+    return inputs, positions, labels

@@ -95,6 +95,10 @@ def write(
         f"{arm}: " + ", ".join(f"{length} {f1.loc[length, arm]}" for length in f1.index) for arm in f1
     )
     scale = asdict(settings.scale)
+    if settings.model:
+        del scale["vocabulary_size_of_real_text"]
+        named = settings.model_name if Path(settings.model).is_dir() else settings.model
+        scale["model"] = {"name": named, "length": settings.scale.model.length}
     for part in ("strategy", "seed"):  # these differ from model to model
         del scale["pretraining"][part]
     del scale["finetuning"]["seed"]
@@ -102,6 +106,7 @@ def write(
     facts |= {"versions": versions(), "machine": machine()}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     html = environment.get_template("report.html.j2").render(
+        model=settings.model_name,
         corpus="the invented world" if settings.corpus == "world" else settings.corpus_name,
         figure="data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
         alt=f"A line for each arm, F1 against entity length. {values}.",

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import AutoModelForMaskedLM, BertForMaskedLM
+from transformers import AutoModelForMaskedLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from helpers import boundary, model, scoring, tokenization
@@ -19,7 +19,7 @@ from helpers.pretraining import Group
 from helpers.running import artifacts, replicate
 from helpers.running.replicate import Replicate
 from helpers.running.resume import Stopwatch, pretrain
-from helpers.settings import ARMS, FinetuningSettings, PretrainingSettings, Settings
+from helpers.settings import ARMS, UNTRAINED, FinetuningSettings, PretrainingSettings, Settings
 from helpers.world import TYPES
 
 Cell = tuple[int, int, int]  # tokens seen, labelled sentences, labelled subset
@@ -87,7 +87,7 @@ class Arm:
     @property
     def training_key(self) -> dict | None:
         """Everything that decides the weights; None without pre-training."""
-        if self.name == "none":
+        if self.name in UNTRAINED:
             return None
         recipe = asdict(self.recipe)
         if recipe["strategy"] not in DRAWS_LENGTHS:
@@ -97,9 +97,10 @@ class Arm:
             code += ALSO_BY["boundary"]
         else:
             del recipe["boundary"]
+        code += self._code_of_own_model
         return {
             "rows": replicate.rows_key(self.settings, self.seed),
-            "model": self._model_key,
+            "model": replicate.model_key(self.settings),
             "recipe": recipe,
             "budgets": self.settings.scale.tokens,
             "dtype": self.dtype,
@@ -114,22 +115,20 @@ class Arm:
             "training": self.training_key,
             "rows": replicate.rows_key(self.settings, self.seed),
             "seed": self.seed,
-            "model": self._model_key,
+            "model": replicate.model_key(self.settings),
             "cells": self.cells,
             "kept": self.kept,
             "recipe": replace(
                 self.settings.scale.finetuning, seed=0
             ),  # its seed follows from the replicate's
             "dtype": self.dtype,
-            "code": artifacts.source_hash(*SCORED_BY),
+            "code": artifacts.source_hash(*SCORED_BY, *self._code_of_own_model),
             "versions": artifacts.versions(*PACKAGES),
         }
 
     @property
-    def _model_key(self) -> dict:
-        size = asdict(self.settings.scale.model)
-        del size["vocabulary_size"]  # follows from the rows
-        return size
+    def _code_of_own_model(self) -> tuple[str, ...]:
+        return ("own_model",) if self.settings.model else ()
 
     # --- what is there, and what is left to do ---
 
@@ -144,7 +143,7 @@ class Arm:
     @property
     def tokens_to_train(self) -> int:
         """Tokens of a whole pre-training, the branches that cool for the smaller budgets included."""
-        if self.name == "none":
+        if self.name in UNTRAINED:
             return 0
         *smaller, largest = self.settings.scale.tokens
         return round(largest + self.settings.scale.pretraining.cooldown * sum(smaller))
@@ -158,7 +157,7 @@ class Arm:
 
     def work_left(self) -> int:
         """Return what the arm still counts on the progress bar, in tokens of pre-training."""
-        done = self.name == "none" or self.trained() is not None
+        done = self.name in UNTRAINED or self.trained() is not None
         return len(self.cells) * self.tokens_of_a_cell + (0 if done else self.tokens_to_train)
 
     # --- making it ---
@@ -238,9 +237,9 @@ class Arm:
             pd.DataFrame([stopwatch.spent()]).to_csv(folder / "cost.csv", index=False)
             shutil.rmtree(states)
 
-    def model(self, tokens: int) -> BertForMaskedLM:
-        """Return the model after a budget of tokens, on the device; the new one for the arm "none"."""
-        if self.name == "none":
+    def model(self, tokens: int) -> PreTrainedModel:
+        """Return the model after a budget of tokens, on the device; at once, for an arm without any."""
+        if self.name in UNTRAINED:
             return replicate.new_model(self.settings.scale.model, self.replicate).to(model.device())
         folder = self.pretrained() / str(tokens)
         return AutoModelForMaskedLM.from_pretrained(folder, attn_implementation="eager").to(model.device())
@@ -258,7 +257,7 @@ class Arm:
         """
 
         def make(folder: Path) -> None:
-            if self.name != "none":
+            if self.name not in UNTRAINED:
                 cost = self.pretrained() / "cost.csv"
                 (folder / "cost.csv").write_bytes(cost.read_bytes())
             text, tables = scoring.SurfaceIndex(self.replicate.corpus.text), []
@@ -280,7 +279,7 @@ class Arm:
     def table(self, condition: str = "") -> pd.DataFrame:
         """Return the counts of all cells as rows of a results table, with the columns `COLUMNS`."""
         counts = read_table(self.scores() / "scores.csv")
-        rate = 0.0 if self.name == "none" else self.recipe.mask_rate
+        rate = 0.0 if self.name in UNTRAINED else self.recipe.mask_rate
         corpus = self.settings.corpus_name
         facts = {"corpus": corpus, "arm": self.name, "replicate": self.seed, "mask_rate": rate}
         return counts.assign(**facts, condition=condition)[COLUMNS]
@@ -315,7 +314,7 @@ def _keep_if_sound(file: Path, columns: list[str]) -> None:
 
 def fine_tune_and_tag(
     replicate: Replicate,
-    bert: BertForMaskedLM,
+    bert: PreTrainedModel,
     count: int,
     subset: int,
     recipe: FinetuningSettings,

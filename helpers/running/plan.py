@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
-from transformers import BertForMaskedLM, BertForTokenClassification
+from transformers import PreTrainedModel
 
 from helpers import model
 from helpers.finetuning import finetune, predict
@@ -50,11 +50,12 @@ class Plan:
             fits = f" (the least there is; it takes longer than {self.limit:g} minutes)"
         elif self.limit and self.replicates < self.wanted:
             fits = f" (as many as fit into {self.limit:g} minutes; {self.wanted} wanted)"
+        training = "continued pre-training" if "as_it_came" in self.arms else "pre-training"
         return (
             f"Scale {self.scale}: {self.replicates} paired replicate{'s' * (self.replicates > 1)}{fits} "
             f"of {len(self.arms)} arms "
             f"({', '.join(self.arms)}),\n"
-            f"{self.tokens[-1]:,} tokens of pre-training for each, then fine-tuning on "
+            f"{self.tokens[-1]:,} tokens of {training} for each, then fine-tuning on "
             f"{', '.join(map(str, self.labelled_sentences))} labelled sentences.\n"
             f"Measured here: {self.tokens_per_second:,} tokens per second on {self.device} in {self.dtype} "
             f"({self.workers} at a time), {self.finetuning_seconds:.1f} s a fine-tuning run.\n"
@@ -132,7 +133,8 @@ def _fits(value: object, hint: Any) -> bool:
 def _key(settings: Settings) -> str:
     corpus = replicate.corpus_key(settings, settings.scale.first_seed)
     code = artifacts.source_hash(*TRAINED_BY, *SCORED_BY, "running/plan")
-    return artifacts.digest([settings.scale, corpus, code, artifacts.versions("torch", "transformers")])
+    key = [settings.scale, corpus, code, artifacts.versions("torch", "transformers")]
+    return artifacts.digest(key + ([replicate.model_key(settings)] if settings.model else []))
 
 
 def _measured(
@@ -144,7 +146,8 @@ def _measured(
 ) -> Plan:
     """Time a few steps of everything, choose the precision, and work out how many replicates fit."""
     scale, device = settings.scale, model.device()
-    workers = 1 if device.type == "cuda" else min(processors(), MOST_WORKERS)
+    # Two models of the usual size would not fit into the memory that a run may take, and gain little.
+    workers = 1 if device.type == "cuda" or settings.model else min(processors(), MOST_WORKERS)
     started = time.perf_counter()
     first = replicate.load(settings)
     preparing = time.perf_counter() - started
@@ -162,7 +165,8 @@ def _measured(
     limit = None if replicates else minutes or scale.minutes
 
     def takes(count: int) -> float:
-        return NOTEBOOK_MINUTES.get(scale.name, 0) + side_by_side(count * seconds, workers) / 60
+        notebooks = 0 if settings.model else NOTEBOOK_MINUTES.get(scale.name, 0)
+        return notebooks + side_by_side(count * seconds, workers) / 60
 
     fitting = [count for count in range(1, scale.replicates + 1) if limit and takes(count) <= limit]
     count = replicates or max(fitting, default=1)
@@ -218,7 +222,7 @@ def precisions(capability: tuple[int, int] | None) -> tuple[str, ...]:
 
 
 def _precision(
-    settings: Settings, bert: BertForMaskedLM, first: Replicate, recipe: PretrainingSettings
+    settings: Settings, bert: PreTrainedModel, first: Replicate, recipe: PretrainingSettings
 ) -> tuple[str, float, str]:
     """Choose the precision.
 
@@ -229,6 +233,7 @@ def _precision(
         The precision, its tokens per second, and a remark if the precision is not the one chosen before.
     """
     key = [settings.scale.model, settings.scale.pretraining, replicate.corpus_key(settings, 0)]
+    key += [replicate.model_key(settings)] if settings.model else []
     file = artifacts.FOLDER / f"precision-{artifacts.digest(key)}.json"
     device = model.device_name()
     try:
@@ -276,7 +281,7 @@ def speeds(settings: Settings, dtype: str) -> tuple[float, float]:
     return speed, finetuning
 
 
-def training_speed(bert: BertForMaskedLM, first: Replicate, recipe: PretrainingSettings, dtype: str) -> float:
+def training_speed(bert: PreTrainedModel, first: Replicate, recipe: PretrainingSettings, dtype: str) -> float:
     """Measure tokens per second over four steps, after two that warm up."""
     ticks: list[float] = []
     tokens = recipe.batch_size * first.length
@@ -290,11 +295,11 @@ def training_speed(bert: BertForMaskedLM, first: Replicate, recipe: PretrainingS
 
 
 def _finetuning_seconds(
-    bert: BertForMaskedLM, first: Replicate, count: int, recipe: FinetuningSettings, dtype: str
+    bert: PreTrainedModel, first: Replicate, count: int, recipe: FinetuningSettings, dtype: str
 ) -> float:
     """Estimate what a fine-tuning and its prediction take, from a very short one and a short one."""
     labelled, seconds = first.labelled(count), {}
-    tagger: BertForTokenClassification
+    tagger: PreTrainedModel
     for steps in (8, 2, 34):  # the first one warms up
         started = time.perf_counter()
         tagger = finetune(bert, labelled, first.tags, replace(recipe, steps=steps), dtype)

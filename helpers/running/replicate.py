@@ -4,7 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from helpers import corpora, model, scoring, tokenization, world
+from helpers import corpora, model, own_model, scoring, tokenization, world
 from helpers.masking import Vocabulary
 from helpers.reading.files import readable
 from helpers.reading.labelled import missing_empty_lines
@@ -39,6 +39,7 @@ class Replicate:
     tokenizer: PreTrainedTokenizerFast
     blocks: tokenization.Blocks
     length: int  # of a row, in tokens
+    base: str = ""  # the pre-trained model that all arms start from, if it is not a new one
 
     @property
     def tags(self) -> list[str]:
@@ -65,10 +66,7 @@ class Replicate:
 
     def pieces(self, split: str = "test") -> list[list[int]]:
         """Return how many wordpieces each word of a split's sentences has."""
-        words = sorted({word for sentence in self.sentences(split) for word in sentence})
-        encoded = self.tokenizer(words, add_special_tokens=False)["input_ids"]
-        count = {word: len(ids) for word, ids in zip(words, encoded, strict=True)}
-        return [[count[word] for word in sentence] for sentence in self.sentences(split)]
+        return tokenization.count_pieces(self.sentences(split), self.tokenizer)
 
     def labelled_rows(self, count: int, subset: int) -> list[int]:
         """Choose which training sentences are labelled.
@@ -100,8 +98,10 @@ class Replicate:
         return tokenization.encode(words, numbers, self.tokenizer, self.length)
 
 
-def new_model(settings: ModelSettings, replicate: Replicate) -> BertForMaskedLM:
+def new_model(settings: ModelSettings, replicate: Replicate) -> PreTrainedModel:
     """Build the model that all arms of a replicate start from, on the CPU."""
+    if replicate.base:
+        return own_model.load(replicate.base, replicate.seed)
     return model.build(replace(settings, vocabulary_size=len(replicate.tokenizer)), replicate.seed)
 
 
@@ -117,9 +117,14 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         The replicate.
 
     Raises:
-        CorpusError: bad input, or too little text for one batch.
+        CorpusError: bad input, or too little text for one batch. (A model that cannot be used is a
+            `ModelError`.)
     """
-    scale, seed = settings.scale, settings.scale.first_seed + number
+    scale, seed, length = settings.scale, settings.scale.first_seed + number, settings.scale.model.length
+    notes: tuple[str, ...] = ()
+    if settings.model:
+        facts = own_model.inspect(settings.model)
+        length, notes = min(length, facts.longest_row), facts.notes
     if settings.corpus == "world":
         corpus = corpora.load("world", world=replace(scale.world, seed=seed))
     else:
@@ -134,13 +139,17 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         )
 
     def make(folder: Path) -> None:
-        tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
+        if settings.model:
+            tokenizer, pack = own_model.open_tokenizer(settings.model), own_model.pack
+        else:
+            tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
+            pack = tokenization.pack
         rows = scale.pretraining.batch_size
         tokenizer.save_pretrained(folder)
         for part in _parts(corpus.text):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # `_notes` says it, whenever rows are reused too
-                blocks = tokenization.pack(part, tokenizer, scale.model.length, minimum_rows=rows)
+                blocks = pack(part, tokenizer, length, minimum_rows=rows)
             for name, tensor in blocks.tensors().items():
                 with (folder / f"{name}{NUMBERS}").open("ab") as file:
                     tensor.numpy().tofile(file)
@@ -150,11 +159,11 @@ def load(settings: Settings, number: int = 0) -> Replicate:
     except ValueError as error:
         source = ", ".join(settings.text) or settings.corpus
         raise corpora.CorpusError(f"{source}: {error}") from error
-    blocks = _opened(folder, scale.model.length)
-    replicate = Replicate(seed, corpus, AutoTokenizer.from_pretrained(folder), blocks, scale.model.length)
-    if settings.corpus == "world":
+    tokenizer, blocks = AutoTokenizer.from_pretrained(folder), _opened(folder, length)
+    replicate = Replicate(seed, corpus, tokenizer, blocks, length, settings.model)
+    if settings.corpus == "world" and not settings.model:
         return replicate
-    return replace(replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate)]))
+    return replace(replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate), *notes]))
 
 
 def _parts(text: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -280,13 +289,26 @@ def corpus_key(settings: Settings, seed: int) -> dict:
 def rows_key(settings: Settings, seed: int) -> dict:
     """Return everything that decides the vocabulary and the packed rows of a replicate, as `corpus_key`."""
     parts = () if settings.corpus == "world" else ("running/replicate:_parts",)
-    return {
+    key = {
         "corpus": corpus_key(settings, seed),
         "vocabulary_size": vocabulary_size(settings),
         "length": settings.scale.model.length,
         "code": artifacts.source_hash("tokenization", *parts),
         "versions": artifacts.versions("tokenizers", "transformers"),
     }
+    if settings.model:
+        del key["vocabulary_size"]
+        key |= {"code": artifacts.source_hash("tokenization", *parts, "own_model"), **model_key(settings)}
+    return key
+
+
+def model_key(settings: Settings) -> dict:
+    """Return everything that decides what training starts from, except for the seed."""
+    if settings.model:
+        return {"own_model": own_model.fingerprint(settings.model), "length": settings.scale.model.length}
+    size = asdict(settings.scale.model)
+    del size["vocabulary_size"]  # follows from the rows
+    return size
 
 
 def _hash_of(files: list[Path | dict[str, Any]]) -> str:

@@ -110,7 +110,7 @@ def lab(project, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
-    settings = ("OUT", "CORPUS", "TEXT", "SEED", "TAG_COLUMNS")
+    settings = ("OUT", "CORPUS", "TEXT", "SEED", "TAG_COLUMNS", "MODEL")
     environment = {name: value for name, value in os.environ.items() if name not in settings}
     environment |= {"SCALE": "smoke", "JUPYTER_TOKEN": token, "IPYTHONDIR": str(own / "ipython")}
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):  # the reader's own settings play no part
