@@ -74,6 +74,7 @@ Wing: publishing it
     publishing/slides      the source of the slides  < publishing settings
     publishing/book        the sources of the web book, and calling Sphinx  < publishing settings
     publishing/report      a run told in words, and report.html  < figures publishing settings
+    publishing/opening     the sentence that notebook 00 opens with  < experiment running scoring settings
 Wing: assigning it
     coursework/archives    notebooks in folders and archives, within limits
     coursework/records     students, their seeds, and files that people type into  < coursework
