@@ -107,6 +107,8 @@ def levers(table: pd.DataFrame) -> Figure:
     }
     for kept, look in looks.items():
         rows = (table["kept"] == kept).to_numpy()
+        if not rows.any():
+            continue
         axes.barh(places[rows], table["median"][rows] / 1000, height=0.62, **look)
     errors = np.array([table["median"] - table["low"], table["high"] - table["median"]]) / 1000
     axes.errorbar(table["median"] / 1000, places, xerr=errors, fmt="none", ecolor="black", capsize=3)
