@@ -6,7 +6,7 @@ notebook shows it with `plt.show()`.
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
