@@ -81,6 +81,7 @@ Wing: publishing it
     publishing/answer      what the reference found: the tables and figures that are quoted
                            < figures maps running verdicts
     publishing/report      a run told in words, and report.html  < figures publishing settings
+    publishing/opening     the sentence that notebook 00 opens with  < experiment running scoring settings
 Wing: assigning it
     coursework/archives    notebooks in folders and archives, within limits
     coursework/records     students, their seeds, and files that people type into  < coursework

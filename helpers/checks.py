@@ -260,26 +260,37 @@ def _encoder_parameters(encoder_parameters: Callable) -> None:
     assert encoder_parameters(64, 1) == 12 * 64 * 64 + 13 * 64, "right for 128 units, wrong for 64"
 
 
-@exercise("rate_factor")
-def _rate_factor(rate_factor: Callable) -> None:
-    steps, warm_up, cooling = 100, 10, 20
-    factors = [rate_factor(step, steps, warm_up, cooling) for step in range(steps)]
-    assert factors[0] != 0, "the rate is 0 at step 0, so the first batch teaches nothing; count from step + 1"
-    assert max(factors) <= 1, "the factor exceeds 1; take the smallest of the two lines and 1"
-    assert isclose(factors[0], 0.1), (
-        f"with 10 steps of warm-up, the factor at step 0 is 0.1, got {factors[0]:g}"
+@exercise("both_visible")
+def _both_visible(both_visible: Callable) -> None:
+    import torch
+
+    def share(*rows: str) -> float:
+        """Ask about rows such as ".#.", in which # is a hidden token."""
+        return float(
+            both_visible(torch.tensor([[7 if token == "#" else -100 for token in row] for row in rows]))
+        )
+
+    result = share(".#.##.#.")
+    wrong = {
+        "divide by the number of hidden tokens, not by that of all tokens": 2 / 8,
+        "these are percent; return a number from 0 to 1": 50,
+        "this is the number of such tokens; divide it by that of all hidden tokens": 2,
+        "this is the share with at least one visible neighbour; both have to be visible": 1,
+        "only one of the two neighbours is looked at": 3 / 4,
+    }
+    for mistake, value in wrong.items():
+        assert not isclose(result, value), mistake
+    assert isclose(result, 2 / 4), f"in .#.##.#., where # is hidden, the share is 0.5, got {result:g}"
+    end = share(".#.#")
+    assert not isclose(end, 1), (
+        "the last token has only one neighbour and does not count; torch.roll lends it the first token"
     )
-    assert isclose(factors[9], 1), f"at the last step of the warm-up, step 9, it is 1, got {factors[9]:g}"
-    assert isclose(factors[50], 1), (
-        f"half-way the factor is {factors[50]:g}; it should be 1, and constant between warm-up and cooling"
+    assert isclose(end, 1 / 2), (
+        f"in .#.#, where the last token has no right neighbour, it is 0.5, got {end:g}"
     )
-    assert not isclose(factors[99], 1), (
-        "the rate never falls; from which step on is (steps - step) / cooling below 1?"
-    )
-    assert factors[99] > 0, "the rate is 0 before the end, so the last steps teach nothing"
-    assert isclose(factors[80], 1), f"cooling starts from 1 at step 80, got {factors[80]:g}"
-    assert isclose(factors[90], 0.5), f"half-way through the cooling it is 0.5, got {factors[90]:g}"
-    assert isclose(rate_factor(5, 40, 8, 10), 0.75), "right for 100 steps, wrong for 40"
+    several = share(".#...", ".###.")
+    assert not isclose(several, 1 / 2), "this is the mean over rows; each hidden token should count once"
+    assert isclose(several, 1 / 4), f"in two rows, .#... and .###., it is 0.25, got {several:g}"
 
 
 # ---------------------------------------------------------------- notebook 05

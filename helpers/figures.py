@@ -6,7 +6,7 @@ notebook shows it with `plt.show()`.
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,6 +108,8 @@ def levers(table: pd.DataFrame) -> Figure:
     }
     for kept, look in looks.items():
         rows = (table["kept"] == kept).to_numpy()
+        if not rows.any():
+            continue
         axes.barh(places[rows], table["median"][rows] / 1000, height=0.62, **look)
     errors = np.array([table["median"] - table["low"], table["high"] - table["median"]]) / 1000
     axes.errorbar(table["median"] / 1000, places, xerr=errors, fmt="none", ecolor="black", capsize=3)
@@ -234,31 +236,6 @@ def _by_labelled_sentences(table: pd.DataFrame, labelled_sentences: int) -> tupl
 
 
 # --- teaching figures ------------------------------------------------------------------------------
-
-
-@plt.rc_context(LOOK)
-def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the masked-LM loss against tokens seen.
-
-    Args:
-        histories: For each arm a table with the columns tokens_seen and loss.
-
-    Returns:
-        The figure.
-    """
-    figure, axes = plt.subplots()
-    for arm in sorted(histories, key=list(ARMS).index):
-        history, style = histories[arm], ARMS[arm]
-        window = max(1, len(history) // 25)
-        smooth = history["loss"].rolling(window, center=True, min_periods=1).mean()
-        millions_seen = history["tokens_seen"] / 1e6
-        if window > 1:
-            axes.plot(millions_seen, history["loss"], color=style.color, alpha=0.25, linewidth=0.7)
-        axes.plot(millions_seen, smooth, markevery=max(1, len(history) // 8), **look_of(arm))
-    axes.set_xlabel("tokens seen in pre-training (millions)")
-    axes.set_ylabel("masked-LM loss (nats per hidden token)")
-    _title(axes, "Masked-LM loss while pre-training", "pale: as recorded; strong: moving average")
-    return figure
 
 
 @plt.rc_context(LOOK)

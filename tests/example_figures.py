@@ -28,11 +28,6 @@ def make_table(replicates=8, arms=("none", "token", "span"), sizes=(25, 50, 100,
     return pd.DataFrame(rows)
 
 
-def history():
-    tokens = np.arange(1, 501) * 8192
-    return pd.DataFrame({"tokens_seen": tokens, "loss": 2 + 5 * np.exp(-tokens / 1e6)})
-
-
 def hidden_mentions():
     shares = pd.DataFrame({"token": [0.15, 0.02, 0.0], "span": [0.15, 0.12, 0.1]}, index=[1, 2, 3])
     return figures.hidden_mentions(shares, shares / 2, pd.Series([900, 80, 7], index=[1, 2, 3]))
@@ -43,7 +38,6 @@ RESULT_FIGURES = [
     figures.f1_by_labelled_sentences,
 ]
 TEACHING_FIGURES = [
-    lambda: figures.loss_curves({"span": history(), "token": history()}),
     lambda: figures.run_lengths([1, 1, 2, 3, 12], [0.5, 0.3, 0.2]),
     hidden_mentions,
 ]

@@ -59,8 +59,17 @@ def encoder_parameters(width, layers):
     return layers * (attention + feed_forward + layer_norms)
 
 
-def rate_factor(step, steps, warm_up, cooling):
-    return min(1, (step + 1) / warm_up, (steps - step) / cooling)
+def both_visible(labels):
+    hidden = labels != -100
+    inner = hidden[:, 1:-1] & ~hidden[:, :-2] & ~hidden[:, 2:]
+    return (inner.sum() / hidden.sum()).item()
+
+
+def rolled(labels, how, whole=None):
+    """The share of hidden tokens whose neighbours, those behind the ends too, are visible."""
+    hidden = labels != -100
+    left, right = ~hidden.roll(1, 1), ~hidden.roll(-1, 1)
+    return ((hidden & how(left, right)).sum() / (hidden if whole is None else whole(hidden)).sum()).item()
 
 
 def tags_of_words(piece_tags, word_ids):
@@ -148,7 +157,7 @@ SOLUTIONS = [
     half_hidden,
     anchor_priority,
     encoder_parameters,
-    rate_factor,
+    both_visible,
     tags_of_words,
     repair,
     split_gain,
@@ -455,11 +464,13 @@ MISTAKES = [
     ("encoder_parameters", lambda w, n: n * (11 * w * w + 12 * w), "four matrices"),
     ("encoder_parameters", lambda w, n: n * (12 * w * w + 10 * w), "4 \\* width numbers"),
     ("encoder_parameters", lambda w, n: encoder_parameters(w, 1), "do all layers count"),
-    ("rate_factor", lambda s, n, w, c: min(1, s / w, (n - s) / c), "0 at step 0"),
-    ("rate_factor", lambda s, n, w, c: min(1, (s + 1) / w, (n - s - 1) / c), "0 before the end"),
-    ("rate_factor", lambda s, n, w, c: min(1, (s + 1) / w), "never falls"),
-    ("rate_factor", lambda s, n, w, c: min((s + 1) / w, (n - s) / c), "exceeds 1"),
-    ("rate_factor", lambda s, n, w, c: min((s + 1) / w, (n - s) / (n - w), 1), "constant between"),
+    ("both_visible", lambda x: rolled(x, torch.logical_and), "torch.roll"),
+    ("both_visible", lambda x: rolled(x, torch.logical_or), "both have to be visible"),
+    ("both_visible", lambda x: rolled(x, lambda left, right: left), "only one of the two"),
+    ("both_visible", lambda x: rolled(x, torch.logical_and, torch.ones_like), "not by that of all tokens"),
+    ("both_visible", lambda x: 100 * both_visible(x), "these are percent"),
+    ("both_visible", lambda x: both_visible(x) * int((x != -100).sum()), "divide it by that"),
+    ("both_visible", lambda x: sum(both_visible(row[None]) for row in x) / len(x), "mean over rows"),
     ("tags_of_words", lambda tags, ids: tags, "one tag for each piece"),
     ("tags_of_words", lambda tags, ids: tags[1:-1], "two pieces got two tags"),
     ("tags_of_words", last_pieces, "last piece"),
