@@ -9,13 +9,15 @@ The rows that version 1 had committed of `smoke` (none, token, span; 610 of them
 lengths in wordpieces, when the table got whole words, lengths in wordpieces and kinds of error.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from helpers import experiment, model, settings
-from helpers.running import artifacts
+from helpers.blocks import BLOCKS
+from helpers.running import artifacts, reference
 from tests.micro import workshop
 
 # `python -m helpers run --scale smoke --replicates 1` in float32, one thread a process, on "AMD EPYC (AVX2)",
@@ -64,3 +66,16 @@ def test_laptop_gives_the_rows_of_the_reference(one_thread, tmp_path):
     made = run_seed_0("laptop", "float32", tmp_path)
     committed = experiment.laptop_run().query("replicate == 0")
     assert_reproduced(made, committed, exactly=rounds_alike(), within=6)
+
+
+@pytest.mark.slow
+def test_rows_of_block_a_come_out_again(one_thread, tmp_path):
+    """A seed anew from its world on: without pre-training, and after the first budget, trained alone."""
+    block = replace(BLOCKS["A"], tokens=BLOCKS["A"].tokens[:1], labelled_sentences=(100,))
+    committed = experiment.reference().query("replicate == 1000 and labelled_sentences == 100")
+    with workshop(tmp_path / "artifacts"):
+        arms = {task.arm.name: task.arm for task in reference.tasks(block, seed=1000)}
+        for name, tokens in (("none", 0), ("token", block.tokens[0])):  # noqa: B007 (used in the query)
+            rows = committed.query("arm == @name and tokens_seen == @tokens")
+            assert rows["subset"].nunique() == 3
+            assert_reproduced(arms[name].table(), rows, exactly=rounds_alike(), within=6)
