@@ -20,7 +20,6 @@ MICRO = replace(
     subsets=2,
     arms=("none", "token", "span"),
     words=20_000,
-    vocabulary_size_of_real_text=600,
     world=WorldSettings(sentences=400, train=40, dev=10, test=40),
     model=ModelSettings(vocabulary_size=600, hidden_size=16, layers=1),
     finetuning=FinetuningSettings(steps=12, learning_rate=1e-2),
