@@ -12,12 +12,13 @@ from helpers.settings import ROOT, SCALES, Scale, WorldSettings, real, varied
 FIRST_SEED = 1_000  # seeds below were for development
 DTYPE = "float32"  # on every machine: one table never mixes precisions
 
+SIZES = (25, 50, 100, 200, 400)  # of the labelled sets
 BASE = replace(
     SCALES["laptop"],
     name="reference",
     replicates=12,
     tokens=(1_000_000, 3_000_000, 6_000_000, 12_000_000),
-    labelled_sentences=(25, 50, 100, 200, 400),
+    labelled_sentences=SIZES,
     subsets=3,
     first_seed=FIRST_SEED,
     world=WorldSettings(sentences=400_000),  # 14.7 million tokens
@@ -98,9 +99,9 @@ class Block:
             arm: "none" has no budgets of tokens.
 
         Returns:
-            (tokens seen, labelled sentences, subset): every budget with the sentences of the core cell, in the
-            world on three labelled subsets; and the other numbers of sentences after the largest budget, or
-            after every one, on one.
+            (tokens seen, labelled sentences, subset): every budget with the sentences of the core cell, on
+            as many labelled subsets as `base` says; and the other numbers of sentences after the largest
+            budget, or after every one, on one subset.
         """
         budgets = (0,) if arm == "none" else tuple(reversed(self.tokens))  # the core cell first
         core, subsets = self.base.core_sentences, self.base.subsets
@@ -130,7 +131,7 @@ A = Block(
     12,
     BASE.tokens,
     (Condition(("none", *LADDER)),),
-    labelled_sentences=BASE.labelled_sentences,
+    labelled_sentences=SIZES,
     keeps_predictions=True,
 )
 

@@ -63,8 +63,7 @@ class Plan:
             f"Measured here: {self.tokens_per_second:,} tokens per second on {self.device} in {self.dtype} "
             f"({self.workers} at a time), {self.finetuning_seconds:.1f} s a fine-tuning run.\n"
             f"That takes about {self.minutes:.0f} minutes where nothing is done yet.\n"
-            f"{self.decides()}"
-            + (f"\n{self.remark}" if self.remark else "")
+            f"{self.decides()}" + (f"\n{self.remark}" if self.remark else "")
         )
 
     def decides(self) -> str:

@@ -100,7 +100,9 @@ def facts(block: Block) -> list[dict]:
             source = {"corpus": {"name": name_of(block.corpus), "words": scale.words}}
         parts = {name: asdict(getattr(scale, name)) for name in ("model", "pretraining", "finetuning")}
         cells = {arm: block.cells(arm) for arm in condition.arms}
-        listed.append({"condition": condition.name, "tokens": scale.tokens, "cells": cells, **source, **parts})
+        listed.append(
+            {"condition": condition.name, "tokens": scale.tokens, "cells": cells, **source, **parts}
+        )
     return json.loads(json.dumps(listed))
 
 

@@ -166,7 +166,9 @@ def load(settings: Settings, number: int = 0) -> Replicate:
     replicate = Replicate(seed, corpus, tokenizer, blocks, length, settings.model)
     if settings.corpus == "world" and not settings.model:
         return replicate
-    return replace(replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate, scale.tokens[-1]), *notes]))
+    return replace(
+        replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate, scale.tokens[-1]), *notes])
+    )
 
 
 def _parts(text: Sequence[str]) -> Iterator[Sequence[str]]:

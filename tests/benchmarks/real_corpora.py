@@ -59,7 +59,10 @@ def crossner(source: Path, out: Path) -> list[Path]:
     kinds = {fine: coarse for coarse, several in COARSE.items() for fine in several}
     pooled = {
         split: [
-            (words, [f"{tag[:2]}{kinds.get(tag[2:], 'miscellaneous')}" if tag != "O" else tag for tag in tags])
+            (
+                words,
+                [f"{tag[:2]}{kinds.get(tag[2:], 'miscellaneous')}" if tag != "O" else tag for tag in tags],
+            )
             for domain in DOMAINS
             for words, tags in read(source / domain / f"{split}.txt")
         ]
