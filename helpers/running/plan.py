@@ -75,7 +75,8 @@ class Plan:
                 "It decides statement 1, and statements 2 to 5 as far as the intervals allow: "
                 '"cannot tell" is a verdict too.'
             )
-        few = f"It decides statement 1. Statements 2 to 5 need {REPLICATES_NEEDED} replicates and get no verdict: "
+        few = "It decides statement 1. Statements 2 to 5 get no verdict, "
+        few += f"which takes {REPLICATES_NEEDED} replicates: "
         if self.replicates == 1:
             return f"{few}there are differences, without intervals."
         reach, enough = (t.ppf(0.975, n - 1) / n**0.5 for n in (self.replicates, REPLICATES_NEEDED))

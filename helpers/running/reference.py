@@ -284,7 +284,7 @@ def test_sentences(seed: int) -> list[tuple[list[str], list[str]]]:
 
 
 def folder(block: Block) -> Path:
-    """Return where a block is committed: beside the others, or if its text is real, in a folder of its own."""
+    """Return where a block is committed: among the others, or beside them if its text is real."""
     return FOLDER / block.name if block.corpus == "world" else FOLDER.parent / block.name
 
 

@@ -201,8 +201,8 @@ def _notes(replicate: Replicate, budget: int) -> list[str]:
     there = replicate.blocks.input_ids.numel()
     if budget > FEW_PASSES * there:
         notes.append(
-            f"The text has {there:,} tokens, so {budget:,} tokens of pre-training read it {budget / there:.0f} "
-            f"times. More text would teach more than reading the same again."
+            f"The text has {there:,} tokens, so {budget:,} tokens of pre-training read it "
+            f"{budget / there:.0f} times. More text would teach more than reading the same again."
         )
     windows, gold = replicate.test, replicate.gold()
     perfect = tokenization.decode(windows, windows.labels, replicate.sentences("test"), replicate.tags)

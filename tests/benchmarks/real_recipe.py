@@ -49,8 +49,8 @@ def main() -> None:
     (last,) = pretrain(bert, shared.blocks, shared.vocabulary, recipe, (chosen.tokens,), dtype=chosen.dtype)
     seconds = time.perf_counter() - started
     print(
-        f"{chosen.arm}, {chosen.tokens:,} tokens, seed {chosen.seed}: {chosen.tokens / seconds:,.0f} tokens a "
-        f"second with {torch.get_num_threads()} threads; masked-LM loss "
+        f"{chosen.arm}, {chosen.tokens:,} tokens, seed {chosen.seed}: {chosen.tokens / seconds:,.0f} tokens "
+        f"a second with {torch.get_num_threads()} threads; masked-LM loss "
         + ", ".join(f"{loss:.2f} at {seen:,}" for seen, loss in last.losses[:: max(1, len(last.losses) // 6)])
         + f", {last.losses[-1][1]:.2f} at the end",
         flush=True,

@@ -94,7 +94,7 @@ def test_an_hour_of_two_slow_cores_holds_two_replicates_on_real_text(settings, f
         (
             "laptop",
             1,
-            "Statements 2 to 5 need 8 replicates and get no verdict: there are differences, without",
+            "get no verdict, which takes 8 replicates: there are differences, without",
         ),
         ("laptop", 2, "reach 9.0 times the spread between replicates either way (0.8 times with 8)"),
         ("laptop", 8, "statements 2 to 5 as far as the intervals allow"),
