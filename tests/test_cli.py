@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from helpers import __main__ as cli
 from helpers import experiment, figures, settings, verdicts, world
 from helpers.publishing import notebooks
-from helpers.running import checkpoints
+from helpers.running import checkpoints, distributed
 from helpers.running.executors import WorkersLost
 from helpers.running.plan import ONLY_A_TRIAL
 
@@ -328,6 +328,16 @@ def test_the_report_judges_for_itself(environment, judged, capsys, plan):
     for row in expected.itertuples():
         assert f"{row.statement}{row.part}. {row.text} {row.verdict.upper()}" in said
     assert "plan.json is missing, damaged or of another version" in page and "None" not in page
+
+
+def test_one_large_training_reads_as_much_text_as_its_tokens_ask_for(environment, tmp_path):
+    seen = []
+    environment.setattr(distributed, "pretrain", lambda chosen, *_: seen.append(chosen.scale) or tmp_path)
+    command = ["pretrain", "--arm", "span", "--tokens", "400000000", "--out", str(tmp_path)]
+    assert cli.main([*command, "--corpus", "mine"]) == cli.main(command) == 0
+    own, of_world = seen
+    assert own.words == 300_000_000 and own.model.length == 128
+    assert of_world == settings.SCALES["laptop"]
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop"])

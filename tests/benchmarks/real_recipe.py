@@ -3,9 +3,9 @@
     python -m tests.benchmarks.real_recipe --corpus data/runs/real/crossner \
         --text data/runs/real/wikipedia/AA.txt.xz --tokens 3000000 --seed 72
 
-One model is pre-trained, and fine-tuned by every recipe on 100, 500 and all labelled sentences that are left.
-A line for each number of sentences and of steps, a column for each rate, F1 (0-100) over all names and recall
-at three words and more. Test sentences are not looked at. Seeds 0-99 are for trials.
+One model is pre-trained, kept for the next call, and fine-tuned by every recipe on 100, 500 and all labelled
+sentences that are left. A line for each number of sentences and of steps, a column for each rate: F1 (0-100)
+over all names, and recall at three words and more. Test sentences are not looked at. Seeds 0-99 are for trials.
 """
 
 import argparse
@@ -15,12 +15,11 @@ from itertools import product
 from random import Random
 
 import pandas as pd
-import torch
 
-from helpers import model, settings
-from helpers.running import plan, replicate
-from helpers.running.arm import fine_tune_and_tag
-from helpers.running.resume import pretrain
+from helpers import settings
+from helpers.running import plan
+from helpers.running.arm import Arm, fine_tune_and_tag
+from helpers.running.replicate import Replicate
 from helpers.scoring import f1_by_length, spans
 
 HELD_OUT = 500  # training sentences
@@ -42,19 +41,14 @@ def main() -> None:
     chosen = parser.parse_args()
     made = settings.choose("laptop", chosen.corpus, tuple(chosen.text), seed=chosen.seed)
     scale = settings.real(made.scale, (chosen.tokens,))
-    shared = hold_out(replicate.load(replace(made, scale=scale)))
-    bert = replicate.new_model(scale.model, shared).to(model.device())
-    recipe = replace(scale.pretraining, seed=shared.seed, **settings.ARMS[chosen.arm])
-    started = time.perf_counter()
-    (last,) = pretrain(bert, shared.blocks, shared.vocabulary, recipe, (chosen.tokens,), dtype=chosen.dtype)
-    seconds = time.perf_counter() - started
-    print(
-        f"{chosen.arm}, {chosen.tokens:,} tokens, seed {chosen.seed}: {chosen.tokens / seconds:,.0f} tokens "
-        f"a second with {torch.get_num_threads()} threads; masked-LM loss "
-        + ", ".join(f"{loss:.2f} at {seen:,}" for seen, loss in last.losses[:: max(1, len(last.losses) // 6)])
-        + f", {last.losses[-1][1]:.2f} at the end",
-        flush=True,
+    arm = Arm(replace(made, scale=scale), chosen.arm, 0, chosen.dtype)
+    folder, shared = arm.pretrained(), hold_out(arm.replicate)
+    history = pd.read_csv(folder / str(chosen.tokens) / "history.csv")
+    losses = ", ".join(
+        f"{loss:.2f} at {seen:,}"
+        for seen, loss in history.iloc[:: max(1, len(history) // 6)].itertuples(index=False)
     )
+    print(f"{arm}, {chosen.tokens:,} tokens, seed {arm.seed}: masked-LM loss {losses}", flush=True)
     sizes = [int(size) if size.isdecimal() else size for size in chosen.sizes]
     rows = []
     for size, steps, rate in product(
@@ -62,7 +56,7 @@ def main() -> None:
     ):
         tagging = replace(scale.finetuning, learning_rate=rate, steps=steps)
         started = time.perf_counter()
-        predicted = fine_tune_and_tag(shared, last.model, size, 0, tagging, chosen.dtype)
+        predicted = fine_tune_and_tag(shared, arm.model(chosen.tokens), size, 0, tagging, chosen.dtype)
         row = {"labelled sentences": size, "steps": steps, "rate": f"{rate:g}"}
         row["seconds"] = round(time.perf_counter() - started, 1)
         row["f1"] = f1_by_length(shared.gold(), predicted)["f1"].iloc[-1]
@@ -74,7 +68,7 @@ def main() -> None:
     print(table.round(1).to_string())
 
 
-def hold_out(shared: replicate.Replicate) -> replicate.Replicate:
+def hold_out(shared: Replicate) -> Replicate:
     """Put held-out training sentences in the place of the test split, and take them out of train."""
     train = list(shared.corpus.splits["train"])
     Random(shared.seed).shuffle(train)

@@ -1,4 +1,4 @@
-"""The folders made of published corpora: pooled, with coarse types, folds of books, and nothing if one is missing."""
+"""The folders made of published corpora: pooled, with coarse types, folds, and nothing if one is missing."""
 
 import sys
 
@@ -55,8 +55,8 @@ def test_domains_are_pooled_with_coarse_types(make, capsys):
     corpus = load(make("crossner") / "crossner")
     assert corpus.types == ("location", "miscellaneous", "organisation", "person")
     everything = corpus.splits["train"] + corpus.splits["dev"]
-    words = "Rome wrote Ode Two at MIT".split()
-    tags = "B-location O B-miscellaneous I-miscellaneous O B-organisation".split()
+    words = ["Rome", "wrote", "Ode", "Two", "at", "MIT"]
+    tags = ["B-location", "O", "B-miscellaneous", "I-miscellaneous", "O", "B-organisation"]
     assert (words, tags) in everything
     # 5 times 21 of train, 4 times 21 of dev and one; less 9 that stand in test.
     assert len(everything) == 105 + 84 + 1 - 9 and len(corpus.splits["test"]) == 105
