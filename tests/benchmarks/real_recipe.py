@@ -5,7 +5,8 @@
 
 One model is pre-trained, kept for the next call, and fine-tuned by every recipe on 100, 500 and all labelled
 sentences that are left. A line for each number of sentences and of steps, a column for each rate: F1 (0-100)
-over all names, and recall at three words and more. Test sentences are not looked at. Seeds 0-99 are for trials.
+over all names, and recall at three words and more. Test sentences are not looked at. Seeds 0-99 are for
+trials.
 """
 
 import argparse
