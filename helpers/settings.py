@@ -270,8 +270,8 @@ def real(scale: Scale, tokens: tuple[int, ...] = ()) -> Scale:
     of the initial weights, 0.02 at BERT's 768 units. From the budget: the words of the text that are read,
     enough for one pass. From the minutes: 8 M tokens, so that two replicates of three pre-trained arms fit
     into an hour of two cores that train 20,000 tokens a second each. From a sweep on held-out training
-    sentences (tests/benchmarks/real_recipe.py): steps and learning rate of fine-tuning. `smoke` stays as
-    small as it is.
+    sentences (tests/benchmarks/real_recipe.py, with its table beside the pilot's): steps and learning rate of
+    fine-tuning. `smoke` stays as small as it is.
 
     Args:
         scale: which stays as it is.
