@@ -61,9 +61,9 @@ Wing: running the experiment
     running/arm            one arm of one replicate: its keys, its making, its counts
                            < boundary finetuning model pretraining running scoring settings tokenization world
     running/plan           how many replicates fit, and in which precision
-                           < finetuning model running settings
+                           < finetuning model running settings verdicts
     running/reference      a block made seed by seed, going on from what is committed
-                           < blocks model running settings world
+                           < blocks corpora model running settings world
     running/explanations   the measurements of `why` on a block's models, seed by seed
                            < blocks masking model running scoring settings tokenization why world
     running/executors      here, side by side, or wherever an executor runs it  < running

@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         "block",
         nargs="?",
         metavar="BLOCK",
-        help="A, R, C, D, E, B, G or F; 'why' measures block A's models; 'tables' prints what was found; "
+        help="A, R, C, D, E, B, G, F or real; 'why' measures block A's models; 'tables' prints what was found; "
         "what each costs if left out",
     )
     commands.choices["reference"].add_argument(
@@ -302,8 +302,11 @@ def run(options: argparse.Namespace) -> None:
     The notebooks build a model of their own; with --model they are left out.
     """
     from helpers import experiment, figures
+    from helpers.running.plan import ONLY_A_TRIAL
 
     chosen = _settings(options)
+    if chosen.scale.name == "smoke":
+        _print(ONLY_A_TRIAL)
     _print(_plan(chosen, options))
     table = experiment.results(chosen)
     figure = figures.f1_by_entity_length(table, chosen.scale.core_sentences)
@@ -317,6 +320,8 @@ def run(options: argparse.Namespace) -> None:
     page = _report(chosen, table)
     made = "Table and figure" if chosen.model else "Table, figure and executed notebooks"
     _print(f"\nReport: {page}\n{made}: {chosen.out}")
+    if chosen.scale.name == "smoke":
+        _print(ONLY_A_TRIAL)
 
 
 def adapt(options: argparse.Namespace) -> None:
@@ -434,6 +439,8 @@ def pretrain(options: argparse.Namespace) -> None:
     from helpers.running import distributed
 
     chosen = _settings(options)
+    if chosen.corpus != "world" and not chosen.model:  # as much of the text as the tokens ask for
+        chosen = replace(chosen, scale=settings.real(chosen.scale, (options.tokens,)))
     try:
         folder = distributed.pretrain(
             chosen, options.arm, options.tokens, chosen.scale.first_seed, options.dtype

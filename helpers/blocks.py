@@ -7,20 +7,34 @@ block needs under the conditions of block A, it finds there.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from helpers.settings import SCALES, Scale, WorldSettings, varied
+from helpers.settings import ROOT, SCALES, Scale, WorldSettings, real, varied
 
 FIRST_SEED = 1_000  # seeds below were for development
 DTYPE = "float32"  # on every machine: one table never mixes precisions
 
+SIZES = (25, 50, 100, 200, 400)  # of the labelled sets
 BASE = replace(
     SCALES["laptop"],
     name="reference",
     replicates=12,
     tokens=(1_000_000, 3_000_000, 6_000_000, 12_000_000),
-    labelled_sentences=(25, 50, 100, 200, 400),
+    labelled_sentences=SIZES,
     subsets=3,
     first_seed=FIRST_SEED,
     world=WorldSettings(sentences=400_000),  # 14.7 million tokens
+)
+
+# Real text. What block real reads is not part of the project: tests/benchmarks/real_corpora.py puts it there.
+FOLDER_OF_REAL = ROOT / "data" / "runs" / "real"
+CROSSNER = str(FOLDER_OF_REAL / "crossner")
+WIKIPEDIA = tuple(str(FOLDER_OF_REAL / "wikipedia" / f"{shard}.txt.xz") for shard in ("AA", "AB", "AC", "AD"))
+CROSSNER_SENTENCES = 2_746  # labelled, in its train split
+REAL = replace(
+    real(SCALES["laptop"], (4_000_000, 16_000_000)),
+    name="reference",
+    core_sentences=CROSSNER_SENTENCES,
+    first_seed=FIRST_SEED,
+    words=30_000_000,  # all 27.8 million
 )
 
 Cell = tuple[int, int, int]  # tokens seen, labelled sentences, labelled subset
@@ -53,16 +67,24 @@ class Block:
     first_seed: int = FIRST_SEED
     last_budget_only: bool = False  # fine-tune after the largest budget alone
     keeps_predictions: bool = False  # those of the core cell, so that anything else can be counted later
+    every_size: bool = False  # fine-tune on every number of labelled sentences after every budget
+    corpus: str = "world"
+    text: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> range:
         """The seeds of its replicates."""
         return range(self.first_seed, self.first_seed + self.replicates)
 
+    @property
+    def base(self) -> Scale:
+        """What its conditions change."""
+        return BASE if self.corpus == "world" else REAL
+
     def scale(self, condition: Condition) -> Scale:
         """Return the scale that a condition is run at."""
         scale = replace(
-            BASE,
+            self.base,
             replicates=self.replicates,
             tokens=self.tokens,
             arms=condition.arms,
@@ -77,15 +99,18 @@ class Block:
             arm: "none" has no budgets of tokens.
 
         Returns:
-            (tokens seen, labelled sentences, subset): every budget with 100 sentences, on three labelled
-            subsets; and the other numbers of sentences after the largest budget, on one.
+            (tokens seen, labelled sentences, subset): every budget with the sentences of the core cell, on
+            as many labelled subsets as `base` says; and the other numbers of sentences after the largest
+            budget, or after every one, on one subset.
         """
         budgets = (0,) if arm == "none" else tuple(reversed(self.tokens))  # the core cell first
-        core = BASE.core_sentences
-        cells = [(tokens, core, subset) for tokens in budgets for subset in range(BASE.subsets)]
+        core, subsets = self.base.core_sentences, self.base.subsets
+        cells = [(tokens, core, subset) for tokens in budgets for subset in range(subsets)]
         if self.last_budget_only:
-            cells = cells[: BASE.subsets]
-        return (*cells, *((budgets[0], count, 0) for count in self.labelled_sentences if count != core))
+            cells = cells[:subsets]
+        others = [count for count in self.labelled_sentences if count != core]
+        after = budgets if self.every_size else budgets[:1]
+        return (*cells, *((tokens, count, 0) for tokens in after for count in others))
 
     def kept_cells(self, arm: str) -> tuple[Cell, ...]:
         """List the cells of an arm whose predicted mentions are kept: those of the core cell, or none."""
@@ -106,7 +131,7 @@ A = Block(
     12,
     BASE.tokens,
     (Condition(("none", *LADDER)),),
-    labelled_sentences=BASE.labelled_sentences,
+    labelled_sentences=SIZES,
     keeps_predictions=True,
 )
 
@@ -176,6 +201,17 @@ BLOCKS = {
                 if (rate, steps) != (BASE.finetuning.learning_rate, BASE.finetuning.steps)
             ),
             last_budget_only=True,
+        ),
+        Block(
+            "real",
+            "Does it hold on real text and real names?",
+            8,
+            REAL.tokens,
+            (Condition(("none", *LADDER)),),
+            labelled_sentences=(100, 500, CROSSNER_SENTENCES),
+            every_size=True,
+            corpus=CROSSNER,
+            text=WIKIPEDIA,
         ),
     )
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_SEED = 1_000_000  # multiples of a seed have to fit into 64 bits
+ALL = "all"  # of the labelled sentences that the corpus has
 HUB = "hub:"  # begins the name of a data set of the hub, where a folder or file could stand as well
 # What stands for a corpus and its text.
 PRESETS = {"real": ("hub:DFKI-SLT/few-nerd:supervised", "hub:Salesforce/wikitext:wikitext-103-raw-v1:text")}
@@ -86,13 +87,12 @@ class Scale:
     replicates: int  # paired replicates wanted
     minutes: float  # what the whole run is to fit into
     tokens: tuple[int, ...]  # pre-training budgets
-    labelled_sentences: tuple[int, ...] = (25, 50, 100, 200)
+    labelled_sentences: tuple[int | str, ...] = (25, 50, 100, 200)  # one may be `ALL`
     core_sentences: int = 100
     subsets: int = 1  # labelled subsets per pre-trained model in the core cell
     arms: tuple[str, ...] = ("none", "token", "whole_word", "span")
     first_seed: int = 0  # development uses seeds 0–99; 1000 and above are kept for the confirmatory run
-    words: int = 1_500_000  # read of a text of the reader's own
-    vocabulary_size_of_real_text: int = 4_000
+    words: int = 1_500_000  # read of a text of the reader's own, at most
     world: WorldSettings = field(default_factory=WorldSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
@@ -123,7 +123,6 @@ SCALES = {
         core_sentences=40,
         subsets=2,
         words=60_000,
-        vocabulary_size_of_real_text=1_500,
         world=WorldSettings(sentences=1_500, train=60, dev=40, test=80),
         model=ModelSettings(vocabulary_size=800, hidden_size=32),
         pretraining=PretrainingSettings(
@@ -142,6 +141,20 @@ SCALES = {
         world=WorldSettings(sentences=120_000),
     ),
 }
+
+# What changes where a new model learns real text; `real` says where each value comes from.
+REAL: dict[str, Any] = {
+    "minutes": 60,
+    "labelled_sentences": (100, 500, ALL),
+    "model.vocabulary_size": 8_192,
+    "model.length": 128,
+    "pretraining.short_rows": ((1_000_000, 32), (2_000_000, 64)),
+    "pretraining.learning_rate": 1.5e-3,
+    "finetuning.steps": 600,
+    "finetuning.learning_rate": 2e-3,
+}
+REAL_TOKENS = {"laptop": (4_000_000, 8_000_000), "gpu": (4_000_000, 16_000_000, 32_000_000)}
+WORDS_PER_TOKEN = 0.75  # of English, with 8,192 wordpieces
 
 # What changes where a run starts from a pre-trained model: a recipe that goes on from what is there, and
 # budgets that a larger model gets through. The rate of fine-tuning rests on one look at one small model: of
@@ -252,6 +265,33 @@ def varied(scale: Scale, changes: Mapping[str, Any]) -> Scale:
     return scale
 
 
+def real(scale: Scale, tokens: tuple[int, ...] = ()) -> Scale:
+    """Change a scale's recipes to those of real text, for a new model and any corpus but the world.
+
+    From a pilot on Wikipedia and CrossNER (seeds 70 and 71; data/reference/README.md): rows of 128 tokens,
+    8,192 wordpieces, short rows for the first 2 M tokens, and the learning rate, which is the world's too.
+    The lengths of the short rows are a quarter and half of a row, as on the world. From the width: the scale
+    of the initial weights, 0.02 at BERT's 768 units. From the budget: the words of the text that are read,
+    enough for one pass. From the minutes: 8 M tokens, so that two replicates of three pre-trained arms fit
+    into an hour of two cores that train 20,000 tokens a second each. From a sweep on held-out training
+    sentences (tests/benchmarks/real_recipe.py, with its table beside the pilot's): steps and learning rate of
+    fine-tuning. `smoke` stays as small as it is.
+
+    Args:
+        scale: which stays as it is.
+        tokens: the budgets; those of the scale if left out.
+
+    Returns:
+        The changed scale.
+    """
+    if scale.name == "smoke":
+        return varied(scale, {"model.vocabulary_size": 1_500})
+    tokens = tokens or REAL_TOKENS.get(scale.name, scale.tokens)
+    from_width = round(0.02 * (768 / scale.model.hidden_size) ** 0.5, 3)
+    fitting = {"tokens": tokens, "words": round(WORDS_PER_TOKEN * tokens[-1])}
+    return varied(scale, {**REAL, **fitting, "model.initializer_range": from_width})
+
+
 def continued(scale: Scale, tokens: tuple[int, ...] = ()) -> Scale:
     """Change a scale's recipes to those of a run that starts from a pre-trained model.
 
@@ -309,7 +349,10 @@ def choose(
         name += f"-{name_of_model(model).rpartition('/')[2]}" if model else ""
         out = ROOT / "data" / "runs" / (f"{name}-seed-{seed}" if seed else name)
     chosen = replace(SCALES[scale], first_seed=seed) if seed else SCALES[scale]
-    chosen = continued(chosen) if model else chosen
+    if model:
+        chosen = continued(chosen)
+    elif corpus != "world":
+        chosen = real(chosen)
     return Settings(chosen, corpus, text, Path(out).resolve(), columns, model)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from helpers.running import artifacts, plan
 from helpers.settings import SCALES, FinetuningSettings, ModelSettings, WorldSettings
+from helpers.world import generate
 
 MICRO = replace(
     SCALES["smoke"],
@@ -20,12 +21,22 @@ MICRO = replace(
     subsets=2,
     arms=("none", "token", "span"),
     words=20_000,
-    vocabulary_size_of_real_text=600,
     world=WorldSettings(sentences=400, train=40, dev=10, test=40),
     model=ModelSettings(vocabulary_size=600, hidden_size=16, layers=1),
     finetuning=FinetuningSettings(steps=12, learning_rate=1e-2),
 )
 LONGER = replace(MICRO, arms=("none", "span", "token"), tokens=(245_760, 491_520))  # 120 and 240 steps
+
+
+def own_files(folder: Path, world: WorldSettings = MICRO.world) -> Path:
+    """A folder as a user brings it, with text: what a small world holds, as files."""
+    own, made = folder / "own", generate(world)
+    own.mkdir(exist_ok=True)
+    for name in ("train", "dev", "test"):
+        rows = [[f"{word}\t{tag}\n" for word, tag in zip(*one, strict=True)] for one in getattr(made, name)]
+        (own / f"{name}.txt").write_text("\n".join(map("".join, rows)), encoding="utf-8")
+    (own / "text.txt").write_text("\n".join(made.text), encoding="utf-8")
+    return own
 
 
 @contextmanager

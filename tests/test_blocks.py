@@ -17,7 +17,25 @@ def test_blocks_can_be_run(block):
         scale = block.scale(condition)
         assert set(condition.arms) <= set(settings.ARMS)
         assert scale.pretraining.warmup_tokens < 0.85 * scale.tokens[0]
-        assert max(block.labelled_sentences) <= scale.world.train
+        assert block.base.core_sentences in block.labelled_sentences
+        if block.corpus == "world":
+            assert max(block.labelled_sentences) <= scale.world.train
+
+
+def test_real_text_has_its_recipe_and_every_cell():
+    block = BLOCKS["real"]
+    (condition,) = block.conditions
+    laptop, scale = settings.choose("laptop", block.corpus).scale, block.scale(condition)
+    assert (scale.model, scale.pretraining, scale.finetuning) == (
+        laptop.model,
+        laptop.pretraining,
+        laptop.finetuning,
+    )
+    labelled = (100, 500, scale.core_sentences)
+    every = {(tokens, count, 0) for tokens in (4_000_000, 16_000_000) for count in labelled}
+    assert set(block.cells("span")) == every and len(block.cells("span")) == len(every)
+    assert set(block.cells("none")) == {(0, count, 0) for count in labelled}
+    assert block.cells("span")[0] == (16_000_000, scale.core_sentences, 0), "the core cell"
 
 
 def test_a_condition_is_named_once():

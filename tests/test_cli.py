@@ -13,10 +13,11 @@ import pytest
 from safetensors import SafetensorError
 
 from helpers import __main__ as cli
-from helpers import experiment, settings, verdicts, world
+from helpers import experiment, figures, settings, verdicts, world
 from helpers.publishing import notebooks
-from helpers.running import checkpoints
+from helpers.running import checkpoints, distributed
 from helpers.running.executors import WorkersLost
+from helpers.running.plan import ONLY_A_TRIAL
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -329,6 +330,30 @@ def test_the_report_judges_for_itself(environment, judged, capsys, plan):
     assert "plan.json is missing, damaged or of another version" in page and "None" not in page
 
 
+def test_one_large_training_reads_as_much_text_as_its_tokens_ask_for(environment, tmp_path):
+    seen = []
+    environment.setattr(distributed, "pretrain", lambda chosen, *_: seen.append(chosen.scale) or tmp_path)
+    command = ["pretrain", "--arm", "span", "--tokens", "400000000", "--out", str(tmp_path)]
+    assert cli.main([*command, "--corpus", "mine"]) == cli.main(command) == 0
+    own, of_world = seen
+    assert own.words == 300_000_000 and own.model.length == 128
+    assert of_world == settings.SCALES["laptop"]
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop"])
+def test_smoke_says_first_and_last_that_it_only_shows_that_the_job_runs(environment, tmp_path, capsys, scale):
+    environment.setattr(cli, "_plan", lambda *_: "the plan")
+    environment.setattr(cli, "_report", lambda *_: "report.html")
+    environment.setattr(experiment, "results", lambda _: experiment.reference())
+    environment.setattr(cli.notebooks, "execute_all", lambda *_, **__: [])
+    for figure in ("f1_by_entity_length", "save"):
+        environment.setattr(figures, figure, lambda *_: None)
+    assert cli.main(["run", "--scale", scale, "--out", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count(ONLY_A_TRIAL) == (2 if scale == "smoke" else 0)
+    assert (lines[0] == lines[-1] == ONLY_A_TRIAL) is (scale == "smoke")
+
+
 # --- the whole of it ---
 
 
@@ -347,10 +372,12 @@ def check_whole(out, done):
         "f1_by_entity_length.svg",
     ):
         assert (out / name).stat().st_size > 0, name
-    assert done.stdout.splitlines()[-2:] == [
+    first, *_, report, folder, last = done.stdout.splitlines()
+    assert (report, folder) == (
         f"Report: {out / 'report.html'}",
         f"Table, figure and executed notebooks: {out}",
-    ]
+    )
+    assert first == last == ONLY_A_TRIAL
     for said in (
         "F1 (0-100) by entity length",
         "span masking",

@@ -13,7 +13,7 @@ from helpers import corpora, model, pretraining, tokenization
 from helpers.finetuning import finetune, predict
 from helpers.masking import Scheme, Vocabulary, mask
 from helpers.model import precision
-from helpers.settings import SCALES, ModelSettings
+from helpers.settings import SCALES, ModelSettings, real
 from helpers.tokenization import Blocks, Windows
 from tests.benchmarks import memory, on_paper
 
@@ -144,7 +144,7 @@ def test_the_corpus():
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
 def test_every_scale_fits_into_a_t4_with_room(scale, mixed):
-    own_text = replace(scale, model=replace(scale.model, vocabulary_size=scale.vocabulary_size_of_real_text))
+    own_text = real(scale)
     for each in (scale, own_text):
         *_, processes = memory.process(each, mixed).values()
         assert processes < memory.CARD / 3

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from helpers.settings import (
     continued,
     from_environment,
     processors,
+    real,
     versions,
 )
 
@@ -46,7 +47,7 @@ def test_the_environment_chooses(monkeypatch, tmp_path):
     monkeypatch.setenv("TAG_COLUMNS", "word=2,tag=3")
     settings = from_environment()
     assert settings.columns == "word=2,tag=3"
-    assert settings.scale is SCALES["smoke"]
+    assert settings.scale == real(SCALES["smoke"])
     assert settings.corpus == str(tmp_path / "conll")
     assert settings.text == ("a.txt", "b.txt")
     assert settings.out == tmp_path / "out"
@@ -247,6 +248,38 @@ def test_a_model_of_one_s_own_brings_another_recipe_and_no_model_none(monkeypatc
     (tmp_path / "mine").mkdir()
     assert choose("smoke", model=str(tmp_path / "mine")).model_name == "mine"
     assert continued(SCALES["laptop"], (10_000,)).tokens == (10_000,)
+
+
+@pytest.mark.parametrize("corpus", ["mine", "hub:lab/people", "real"])
+def test_real_text_has_a_recipe_of_its_own(corpus):
+    scale, of_world = choose("laptop", corpus).scale, SCALES["laptop"]
+    assert scale == real(of_world) and scale != of_world
+    assert (scale.model.length, scale.model.vocabulary_size) == (128, 8_192)
+    assert scale.model.initializer_range == pytest.approx(0.02 * (768 / 128) ** 0.5, abs=5e-4)
+    assert scale.labelled_sentences == (100, 500, "all") and scale.core_sentences == 100
+    until, short = zip(*scale.pretraining.short_rows, strict=True)
+    assert until[-1] == 2_000_000 and all(128 % length == 0 for length in short)
+    # The smaller budget sees full rows before it cools, and the text lasts for a pass at 4/3 tokens a word.
+    assert until[-1] < 0.85 * scale.tokens[0] and scale.words * 4 / 3 == pytest.approx(scale.tokens[-1])
+    assert real(scale) == scale, "and it is the same when it is applied twice"
+
+
+def test_the_world_and_a_model_of_one_s_own_keep_theirs():
+    for name, scale in SCALES.items():
+        assert choose(name).scale is scale
+        assert choose(name, "mine", model="someone/tiny").scale == continued(scale)
+
+
+def test_budgets_and_width_decide_the_rest_of_real_text_s_recipe():
+    wide = replace(SCALES["gpu"], model=replace(SCALES["gpu"].model, hidden_size=256))
+    assert real(wide).model.initializer_range == pytest.approx(0.02 * 3**0.5, abs=5e-4)
+    assert real(wide, (300_000_000,)).tokens == (300_000_000,)
+    assert real(wide, (300_000_000,)).words == 225_000_000
+
+
+def test_smoke_stays_small_on_real_text():
+    small = replace(SCALES["smoke"].model, vocabulary_size=1_500)
+    assert choose("smoke", "mine").scale == replace(SCALES["smoke"], model=small)
 
 
 def test_processors_are_those_that_this_process_may_use():

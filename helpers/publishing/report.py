@@ -13,6 +13,8 @@ from helpers import figures
 from helpers.publishing import notebooks
 from helpers.settings import Settings, processors, versions
 
+BY_SIZE = "F1 (0-100) over all names by number of labelled sentences, after the largest budget"
+
 
 def caption(settings: Settings, table: pd.DataFrame) -> str:
     """Return what the table of F1 by entity length shows: its budget, and over how many replicates.
@@ -61,6 +63,9 @@ def answer(settings: Settings, table: pd.DataFrame, verdicts: pd.DataFrame) -> s
     """
     f1 = figures.values_by_length(table, settings.scale.core_sentences)
     lines = [f"\n{caption(settings, table)}:", f1.reset_index().to_string(index=False), ""]
+    if settings.corpus != "world":
+        sizes = figures.values_by_labelled_sentences(table).reset_index()
+        lines += [f"{BY_SIZE}:", sizes.to_string(index=False), ""]
     for _, verdict in verdicts.iterrows():
         size = f" ({effect(verdict)})" if effect(verdict) else ""
         lines.append(f"{verdict.statement}{verdict.part}. {verdict.text} {verdict.verdict.upper()}{size}")
@@ -90,13 +95,17 @@ def write(
         The path of the report.
     """
     f1 = figures.values_by_length(table, settings.scale.core_sentences)
+    of_world = settings.corpus == "world"
+    tables = [(f"{caption(settings, table)}.", "F1 by entity length", f1.map(_fact))]
+    if not of_world:
+        sizes = figures.values_by_labelled_sentences(table)
+        tables.append((f"{BY_SIZE}.", "F1 by number of labelled sentences", sizes.map(_fact)))
     svg = (settings.out / "f1_by_entity_length.svg").read_bytes()
     values = "; ".join(
         f"{arm}: " + ", ".join(f"{length} {f1.loc[length, arm]}" for length in f1.index) for arm in f1
     )
     scale = asdict(settings.scale)
     if settings.model:
-        del scale["vocabulary_size_of_real_text"]
         named = settings.model_name if Path(settings.model).is_dir() else settings.model
         scale["model"] = {"name": named, "length": settings.scale.model.length}
     for part in ("strategy", "seed"):  # these differ from model to model
@@ -107,11 +116,10 @@ def write(
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     html = environment.get_template("report.html.j2").render(
         model=settings.model_name,
-        corpus="the invented world" if settings.corpus == "world" else settings.corpus_name,
+        corpus="the invented world" if of_world else settings.corpus_name,
         figure="data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
         alt=f"A line for each arm, F1 against entity length. {values}.",
-        caption=f"{caption(settings, table)}.",
-        f1=f1.map(_fact),
+        tables=tables,
         verdicts=[{**row, "size": effect(row)} for _, row in verdicts.iterrows()],
         notes=notes,
         plan=plan,

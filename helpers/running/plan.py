@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
+from scipy.stats import t
 from transformers import PreTrainedModel
 
 from helpers import model
@@ -17,9 +18,11 @@ from helpers.running.arm import SCORED_BY, TRAINED_BY, Arm, Cell
 from helpers.running.replicate import Replicate
 from helpers.running.resume import pretrain
 from helpers.settings import FinetuningSettings, PretrainingSettings, Settings, processors
+from helpers.verdicts import REPLICATES_NEEDED
 
 FILE = "plan.json"
 NOTEBOOK_MINUTES = {"smoke": 1.5, "laptop": 2.2, "gpu": 4.5}  # of a run's minutes; for gpu a guess
+ONLY_A_TRIAL = "Scale smoke only shows that the job runs: its models are too small to say anything."
 MOST_WORKERS = 4  # a worker holds 0.7 GB, and a run should fit into 4 GB
 TOO_SLOW = 2.0  # a precision is given up on another machine if another one is so many times as fast
 
@@ -59,8 +62,27 @@ class Plan:
             f"{', '.join(map(str, self.labelled_sentences))} labelled sentences.\n"
             f"Measured here: {self.tokens_per_second:,} tokens per second on {self.device} in {self.dtype} "
             f"({self.workers} at a time), {self.finetuning_seconds:.1f} s a fine-tuning run.\n"
-            f"That takes about {self.minutes:.0f} minutes where nothing is done yet."
-            + (f"\n{self.remark}" if self.remark else "")
+            f"That takes about {self.minutes:.0f} minutes where nothing is done yet.\n"
+            f"{self.decides()}" + (f"\n{self.remark}" if self.remark else "")
+        )
+
+    def decides(self) -> str:
+        """Say which statements a run with so many replicates can give a verdict on."""
+        if self.scale == "smoke":
+            return ONLY_A_TRIAL
+        if self.replicates >= REPLICATES_NEEDED:
+            return (
+                "It decides statement 1, and statements 2 to 5 as far as the intervals allow: "
+                '"cannot tell" is a verdict too.'
+            )
+        few = "It decides statement 1. Statements 2 to 5 get no verdict, "
+        few += f"which takes {REPLICATES_NEEDED} replicates: "
+        if self.replicates == 1:
+            return f"{few}there are differences, without intervals."
+        reach, enough = (t.ppf(0.975, n - 1) / n**0.5 for n in (self.replicates, REPLICATES_NEEDED))
+        return (
+            f"{few}there are\ndifferences, whose 95% intervals reach {reach:.1f} times the spread between "
+            f"replicates either way ({enough:.1f} times with {REPLICATES_NEEDED})."
         )
 
 
@@ -159,7 +181,7 @@ def _measured(
     finetuning = _finetuning_seconds(bert, first, scale.core_sentences, scale.finetuning, dtype)
     torch.set_num_threads(threads)
 
-    sizes = tuple(n for n in scale.labelled_sentences if n <= len(first.corpus.splits["train"]))
+    sizes = labelled_sizes(scale.labelled_sentences, len(first.corpus.splits["train"]))
     arms = [Arm(settings, name, 0, dtype, tuple(cells(name, sizes))) for name in reversed(scale.arms)]
     seconds = [preparing + len(arm.cells) * finetuning + arm.tokens_to_train / speed for arm in arms]
     limit = None if replicates else minutes or scale.minutes
@@ -187,6 +209,20 @@ def _measured(
         key=key,
         remark=remark,
     )
+
+
+def labelled_sizes(wanted: Sequence[int | str], there: int) -> tuple[int, ...]:
+    """Return the numbers of labelled sentences that a corpus has enough of, in order.
+
+    Args:
+        wanted: one of them may be `settings.ALL`.
+        there: how many the corpus has.
+
+    Returns:
+        The numbers, with that of all in the place of `ALL`.
+    """
+    found = {there if isinstance(count, str) else count for count in wanted}
+    return tuple(sorted(count for count in found if count <= there))
 
 
 def threads_for(workers: int) -> int:
@@ -269,7 +305,8 @@ def speeds(settings: Settings, dtype: str) -> tuple[float, float]:
     Returns:
         Tokens of pre-training per second, and seconds of a fine-tuning with its prediction.
     """
-    small = replace(settings.scale, world=replace(settings.scale.world, sentences=5_000))
+    scale = settings.scale
+    small = replace(scale, words=min(scale.words, 1_000_000), world=replace(scale.world, sentences=5_000))
     first = replicate.load(replace(settings, scale=small))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,14 +1,16 @@
 """Making the reference: a block at a time, a file per seed, going on from what is committed."""
 
 import gzip
+import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from helpers import model, world
+from helpers import corpora, model, world
 from helpers.blocks import BASE, BLOCKS, DTYPE, FIRST_SEED, Block, Condition
 from helpers.running import artifacts, executors, plan
 from helpers.running.arm import (
@@ -20,7 +22,7 @@ from helpers.running.arm import (
     read_table,
     unpack_mentions,
 )
-from helpers.settings import ROOT, Settings, processors
+from helpers.settings import ROOT, Settings, name_of, processors
 
 FOLDER = ROOT / "data" / "reference" / "blocks"
 MANIFEST = "manifest.json"
@@ -50,7 +52,7 @@ def tasks(block: Block, seed: int) -> list[Task]:
     """
     found = []
     for condition in block.conditions:
-        settings = Settings(block.scale(condition), out=ROOT / "data" / "runs" / "reference")
+        settings = _settings(block, condition)
         for name in reversed(condition.arms):
             cells = block.cells(name)
             kept = block.kept_cells(name)
@@ -73,7 +75,7 @@ def done(block: Block) -> list[int]:
     manifest = _manifest(block)
     if manifest and not agree(manifest["settings"], facts(block)):
         raise ReferenceError(
-            f"{FOLDER / block.name} was made with other settings than block {block.name} has now: move the "
+            f"{folder(block)} was made with other settings than block {block.name} has now: move the "
             f"folder away to make the block anew, or take the change back"
         )
     return [seed for seed in block.seeds if str(seed) in manifest.get("seeds", {})]
@@ -93,11 +95,14 @@ def facts(block: Block) -> list[dict]:
     listed = []
     for condition in block.conditions:
         scale = block.scale(condition)
-        parts = {
-            name: asdict(getattr(scale, name)) for name in ("world", "model", "pretraining", "finetuning")
-        }
+        source = {"world": asdict(scale.world)}
+        if block.corpus != "world":
+            source = {"corpus": {"name": name_of(block.corpus), "words": scale.words}}
+        parts = {name: asdict(getattr(scale, name)) for name in ("model", "pretraining", "finetuning")}
         cells = {arm: block.cells(arm) for arm in condition.arms}
-        listed.append({"condition": condition.name, "tokens": scale.tokens, "cells": cells, **parts})
+        listed.append(
+            {"condition": condition.name, "tokens": scale.tokens, "cells": cells, **source, **parts}
+        )
     return json.loads(json.dumps(listed))
 
 
@@ -116,8 +121,16 @@ def make(block: Block, workers: int = 0) -> None:
     Args:
         block: of the reference.
         workers: processes side by side; as many as there are processors if left out.
+
+    Raises:
+        ReferenceError: what it reads is missing, or is not what the seeds that are there were made from.
     """
-    there = done(block)
+    there, files = done(block), inputs(block)
+    if there and files != _manifest(block).get("inputs", {}):
+        raise ReferenceError(
+            f"{folder(block)} was made from other files than those in {Path(block.corpus).parent}: put those "
+            f"back (the manifest has their checksums), or move the folder away to make the block anew"
+        )
     missing = {seed: tasks(block, seed) for seed in block.seeds if seed not in there}
     by_seed = {seed: {task.arm for task in some} for seed, some in missing.items()}
     waiting = {seed: {arm for arm in arms if arm.scored() is None} for seed, arms in by_seed.items()}
@@ -134,22 +147,49 @@ def make(block: Block, workers: int = 0) -> None:
         executors.run(arms, workers or processors(), finished=finished)
 
 
+def inputs(block: Block) -> dict[str, str]:
+    """Return the checksums (SHA-256) of the files that a block reads, by name; none of the world.
+
+    Args:
+        block: of the reference.
+
+    Returns:
+        Those of the labelled files and of the text.
+
+    Raises:
+        ReferenceError: one is missing.
+    """
+    if block.corpus == "world":
+        return {}
+    try:
+        files = [path for path in corpora.files(block.corpus, block.text) if isinstance(path, Path)]
+    except corpora.CorpusError as error:
+        raise ReferenceError(
+            f"{error}. Block {block.name} reads data that is not part of the project: "
+            f"python -m tests.benchmarks.real_corpora puts it there"
+        ) from error
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
 def overview() -> pd.DataFrame:
     """Work out what is left of each block, and what that takes here.
 
     Returns:
         A row for each block: its question, how many of its replicates are there, the million tokens of
-        pre-training and the fine-tunings that are left, and the hours that they take on this machine.
+        pre-training and the fine-tunings that are left, and the hours that they take on this machine, if what
+        it reads is there.
     """
-    speed, finetuning = plan.speeds(Settings(BASE), DTYPE)
-    rows = []
+    measured, rows = {}, []
     for block in BLOCKS.values():
+        if block.corpus not in measured:
+            measured[block.corpus] = _speeds(block)
         there = done(block)
         left = [task.arm for seed in block.seeds if seed not in there for task in tasks(block, seed)]
         tokens, cells = sum(arm.tokens_to_train for arm in left), sum(len(arm.cells) for arm in left)
-        hours = (tokens / speed + cells * finetuning) / processors() / 3600
-        replicates = f"{len(there)} of {block.replicates}"
-        rows.append((block.name, block.question, replicates, round(tokens / 1e6), cells, round(hours, 1)))
+        replicates, hours = f"{len(there)} of {block.replicates}", "not known"
+        if speeds := measured[block.corpus]:
+            hours = f"{(tokens / speeds[0] + cells * speeds[1]) / processors() / 3600:.1f}"
+        rows.append((block.name, block.question, replicates, round(tokens / 1e6), cells, hours))
     names = ["block", "question", "replicates", "million tokens left", "fine-tunings left", "hours left"]
     return pd.DataFrame(rows, columns=names)
 
@@ -162,12 +202,12 @@ def write(block: Block, seed: int, some: list[Task]) -> None:
         seed: whose arms are all scored.
         some: its tasks.
     """
-    folder, costs, kept = FOLDER / block.name, [], {}
-    folder.mkdir(parents=True, exist_ok=True)
+    place, costs, kept = folder(block), [], {}
+    place.mkdir(parents=True, exist_ok=True)
     table = pd.concat([task.arm.table(task.condition.name) for task in some], ignore_index=True)
     text = table.to_csv(index=False, lineterminator="\n")
     # Without a time of its own, so that the same counts are the same bytes.
-    (folder / f"{seed}.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    (place / f"{seed}.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     for task in some:
         if cost := task.arm.cost():
             under = {"condition": task.condition.name, "mask_rate": task.arm.recipe.mask_rate}
@@ -176,8 +216,10 @@ def write(block: Block, seed: int, some: list[Task]) -> None:
             with np.load(task.arm.scores() / "predictions.npz") as mentions:
                 kept |= {f"{task.arm.name}-{cell}": mentions[cell] for cell in mentions.files}
     if kept:
-        np.savez_compressed(folder / f"{seed}.npz", **kept)
+        np.savez_compressed(place / f"{seed}.npz", **kept)
     manifest = _manifest(block) or {"block": block.name, "question": block.question, "settings": facts(block)}
+    if files := inputs(block):
+        manifest["inputs"] = files
     manifest.setdefault("seeds", {})[str(seed)] = {
         "written": time.strftime("%Y-%m-%d"),
         "device": model.device_name(),
@@ -185,7 +227,7 @@ def write(block: Block, seed: int, some: list[Task]) -> None:
         "code": artifacts.source_hash(*TRAINED_BY, *SCORED_BY),
         "costs": costs,
     }
-    artifacts.write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    artifacts.write(place / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def results(block: Block) -> pd.DataFrame:
@@ -201,9 +243,7 @@ def results(block: Block) -> pd.DataFrame:
     seeds = done(block)
     if len(seeds) < block.replicates:
         return pd.DataFrame(columns=COLUMNS)
-    return pd.concat(
-        [read_table(FOLDER / block.name / f"{seed}.csv.gz") for seed in seeds], ignore_index=True
-    )
+    return pd.concat([read_table(folder(block) / f"{seed}.csv.gz") for seed in seeds], ignore_index=True)
 
 
 def costs(block: Block) -> pd.DataFrame:
@@ -233,7 +273,7 @@ def predictions(block: Block, seed: int, arm: str, subset: int = 0) -> list[list
         IOB2 tags, a list for each test sentence of `gold`.
     """
     (cell,) = [cell for cell in block.kept_cells(arm) if cell[2] == subset]
-    with np.load(FOLDER / block.name / f"{seed}.npz") as mentions:
+    with np.load(folder(block) / f"{seed}.npz") as mentions:
         kept = mentions[f"{arm}-{'-'.join(map(str, cell))}"]
     return unpack_mentions(kept, [len(words) for words, _ in test_sentences(seed)])
 
@@ -241,6 +281,25 @@ def predictions(block: Block, seed: int, arm: str, subset: int = 0) -> list[list
 def test_sentences(seed: int) -> list[tuple[list[str], list[str]]]:
     """Write the labelled test sentences of a replicate again: words and IOB2 tags of each."""
     return world.generate(replace(BASE.world, seed=seed, sentences=0)).test
+
+
+def folder(block: Block) -> Path:
+    """Return where a block is committed: among the others, or beside them if its text is real."""
+    return FOLDER / block.name if block.corpus == "world" else FOLDER.parent / block.name
+
+
+def _settings(block: Block, condition: Condition) -> Settings:
+    out = ROOT / "data" / "runs" / "reference"
+    return Settings(block.scale(condition), block.corpus, block.text, out)
+
+
+def _speeds(block: Block) -> tuple[float, float] | None:
+    """Measure tokens per second and seconds of a fine-tuning; None if what the block reads is missing."""
+    try:
+        inputs(block)
+    except ReferenceError:
+        return None
+    return plan.speeds(_settings(block, block.conditions[0]), DTYPE)
 
 
 # --- by name, for notebooks: `experiment` hands these on ---
@@ -292,5 +351,5 @@ def read_laptop_run_costs() -> pd.DataFrame:
 
 
 def _manifest(block: Block) -> dict:
-    file = FOLDER / block.name / MANIFEST
+    file = folder(block) / MANIFEST
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

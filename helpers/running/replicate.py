@@ -26,6 +26,9 @@ from helpers.settings import HUB, ModelSettings, Settings
 # What decides how a corpus of files is read.
 READING = ("files", "lines", "text", "overlap", "splits", "tables", "columns", "schemes", "labelled")
 READING_OF_HUB = ("hub", "parquet")
+WORDS_OF_A_PIECE = 100  # at least, or a small text would make most of its words pieces, and tear none
+LEAST_PIECES = 1_500  # of a vocabulary, however short the text is, if the scale allows as many
+FEW_PASSES = 4  # over a text, after which another one teaches less than new text (Muennighoff et al. 2023)
 PART = 1 << 26  # characters of a text that are packed together, or up to twice as many
 NUMBERS = ".int64"  # ends the name of a file that holds nothing else
 
@@ -142,7 +145,7 @@ def load(settings: Settings, number: int = 0) -> Replicate:
         if settings.model:
             tokenizer, pack = own_model.open_tokenizer(settings.model), own_model.pack
         else:
-            tokenizer = tokenization.train(corpus.text, vocabulary_size(settings))
+            tokenizer = tokenization.train(corpus.text, vocabulary_size(settings, corpus.text))
             pack = tokenization.pack
         rows = scale.pretraining.batch_size
         tokenizer.save_pretrained(folder)
@@ -163,7 +166,9 @@ def load(settings: Settings, number: int = 0) -> Replicate:
     replicate = Replicate(seed, corpus, tokenizer, blocks, length, settings.model)
     if settings.corpus == "world" and not settings.model:
         return replicate
-    return replace(replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate), *notes]))
+    return replace(
+        replicate, corpus=replace(corpus, notes=[*corpus.notes, *_notes(replicate, scale.tokens[-1]), *notes])
+    )
 
 
 def _parts(text: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -189,10 +194,16 @@ def _opened(folder: Path, length: int) -> tokenization.Blocks:
     return tokenization.Blocks(rows("input_ids"), rows("word_ids"))
 
 
-def _notes(replicate: Replicate) -> list[str]:
-    """Say what the tokenizer loses of a corpus of files: text as [UNK], mentions that no model can find."""
+def _notes(replicate: Replicate, budget: int) -> list[str]:
+    """Say what a corpus of files lacks: text that is [UNK], mentions that no model can find, more text."""
     share = tokenization.unknown_share(replicate.blocks, replicate.tokenizer)
     notes = [tokenization.unknown_note(share, replicate.tokenizer)]
+    there = replicate.blocks.input_ids.numel()
+    if budget > FEW_PASSES * there:
+        notes.append(
+            f"The text has {there:,} tokens, so {budget:,} tokens of pre-training read it "
+            f"{budget / there:.0f} times. More text would teach more than reading the same again."
+        )
     windows, gold = replicate.test, replicate.gold()
     perfect = tokenization.decode(windows, windows.labels, replicate.sentences("test"), replicate.tags)
     pairs = [
@@ -256,10 +267,21 @@ def _corpus_of_files(settings: Settings, files: str) -> corpora.Corpus:
 # --- keys: what decides the text and the labels, and nothing else ---
 
 
-def vocabulary_size(settings: Settings) -> int:
-    """Return how many wordpieces the tokenizer of this corpus learns at most."""
-    scale = settings.scale
-    return scale.model.vocabulary_size if settings.corpus == "world" else scale.vocabulary_size_of_real_text
+def vocabulary_size(settings: Settings, text: Sequence[str]) -> int:
+    """Return how many wordpieces the tokenizer learns at most: fewer than the scale's for a short text.
+
+    Args:
+        settings: corpus and scale.
+        text: that it learns from.
+
+    Returns:
+        The scale's number for the world.
+    """
+    most = settings.scale.model.vocabulary_size
+    if settings.corpus == "world":
+        return most
+    words = sum(len(line.split()) for line in text)
+    return min(most, max(LEAST_PIECES, words // WORDS_OF_A_PIECE))
 
 
 def corpus_key(settings: Settings, seed: int) -> dict:
@@ -288,18 +310,21 @@ def corpus_key(settings: Settings, seed: int) -> dict:
 
 def rows_key(settings: Settings, seed: int) -> dict:
     """Return everything that decides the vocabulary and the packed rows of a replicate, as `corpus_key`."""
-    parts = () if settings.corpus == "world" else ("running/replicate:_parts",)
+    code, of_files = ["tokenization"], settings.corpus != "world"
     key = {
         "corpus": corpus_key(settings, seed),
-        "vocabulary_size": vocabulary_size(settings),
         "length": settings.scale.model.length,
-        "code": artifacts.source_hash("tokenization", *parts),
         "versions": artifacts.versions("tokenizers", "transformers"),
     }
+    if of_files:
+        code.append("running/replicate:_parts")
     if settings.model:
-        del key["vocabulary_size"]
-        key |= {"code": artifacts.source_hash("tokenization", *parts, "own_model"), **model_key(settings)}
-    return key
+        code.append("own_model")
+        key |= model_key(settings)
+    else:
+        key["vocabulary_size"] = settings.scale.model.vocabulary_size
+        code += ["running/replicate:vocabulary_size"] * of_files
+    return key | {"code": artifacts.source_hash(*code)}
 
 
 def model_key(settings: Settings) -> dict:

@@ -14,13 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from helpers.running import artifacts, replicate
-from helpers.settings import SCALES, choose
+from helpers.settings import choose
 
 
 def main(corpus: str, text: list[str], words: int) -> None:
     """Print a line for each time."""
-    scale = replace(SCALES["laptop"], words=words)
-    chosen = replace(choose(corpus=corpus, text=tuple(text)), scale=scale)
+    chosen = choose(corpus=corpus, text=tuple(text))
+    chosen = replace(chosen, scale=replace(chosen.scale, words=words))
     with TemporaryDirectory() as place:
         artifacts.FOLDER = Path(place)
         for what in ("first time", "next notebook"):

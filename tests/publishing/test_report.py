@@ -103,6 +103,16 @@ def test_the_report_holds_what_was_found_and_how(page):
     assert f"{settings.processors()} processors" in page
 
 
+def test_on_a_corpus_of_one_s_own_every_number_of_sentences_is_shown(laptop, table):
+    """There the last one is all of them, and the core cell is not."""
+    own = replace(laptop, corpus="/corpora/own")
+    sizes = pd.concat([table, table.assign(labelled_sentences=2_746, correct=900)])
+    answer, page = report.answer(own, sizes, verdicts.judge(sizes)), written(own, sizes)
+    assert re.search(r"^ *2746 .*90\.0", answer, re.M) and report.BY_SIZE in answer
+    assert len(Structure(page).all("table")) == 4 and re.search(r'<th scope="row">2746</th><td>90\.0', page)
+    assert report.BY_SIZE not in report.answer(laptop, sizes, verdicts.judge(sizes)) + written(laptop, sizes)
+
+
 def test_a_report_without_a_plan_says_nothing_of_it(laptop, table):
     page = written(laptop, table, plan=None)
     assert "None" not in page and "<p></p>" not in page

@@ -42,8 +42,6 @@ FOLLOWS = {  # overwritten for each replicate and arm, so that the scale's own v
 }
 OF_FILES = {  # where a corpus of files differs from the world
     "words": "R T S C N",
-    "vocabulary_size_of_real_text": "R T S C N",
-    "model.vocabulary_size": "",
     "first_seed": "T S C N",  # the text is the same for all seeds
     **{f"world.{name}": "" for name in settings.WorldSettings.__dataclass_fields__},
 }

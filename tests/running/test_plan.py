@@ -10,7 +10,8 @@ from helpers import model
 from helpers.experiment import plan
 from helpers.running import artifacts
 from helpers.running import plan as plans
-from tests.micro import MICRO
+from helpers.settings import ALL, choose
+from tests.micro import MICRO, own_files
 
 
 def test_the_plan_is_measured_once_and_kept(settings, monkeypatch):
@@ -64,6 +65,43 @@ def test_tasks_go_to_the_worker_that_is_free():
     assert plans.side_by_side([3, 3, 1], 2) == 4
     assert plans.side_by_side([3, 3, 1, 3, 3, 1], 2) == 7
     assert plans.side_by_side([3, 3, 1], 4) == 3  # more workers than tasks are no help
+
+
+def test_all_labelled_sentences_are_as_many_as_there_are():
+    assert plans.labelled_sizes((100, 500, ALL), 2_746) == (100, 500, 2_746)
+    assert plans.labelled_sizes((100, 500, ALL), 500) == (100, 500)
+    assert plans.labelled_sizes((100, 500, ALL), 130) == (100, 130)
+    assert plans.labelled_sizes((25, 50), 30) == (25,)
+
+
+def test_an_hour_of_two_slow_cores_holds_two_replicates_on_real_text(settings, folder, monkeypatch):
+    """At the workshop's 20,000 tokens a second in each process, and 40 seconds a fine-tuning."""
+    own = own_files(folder, replace(MICRO.world, train=120))
+    monkeypatch.setattr(plans, "MOST_WORKERS", 2)
+    monkeypatch.setattr(plans, "processors", lambda: 2)
+    monkeypatch.setattr(plans, "_finetuning_seconds", lambda *_: 40.0)
+    planned = plan(choose("laptop", str(own), (str(own / "text.txt"),), folder / "own-out"), minutes=60)
+    assert planned.replicates >= 2 and planned.workers == 2 and planned.minutes <= 60
+    assert planned.arms == ("none", "token", "whole_word", "span") and planned.tokens[-1] == 8_000_000
+    assert planned.labelled_sentences == (100, 120)
+    assert "100, 120 labelled sentences" in str(planned) and "get no verdict" in str(planned)
+
+
+@pytest.mark.parametrize(
+    ("scale", "replicates", "said"),
+    [
+        ("smoke", 2, plans.ONLY_A_TRIAL),
+        (
+            "laptop",
+            1,
+            "get no verdict, which takes 8 replicates: there are differences, without",
+        ),
+        ("laptop", 2, "reach 9.0 times the spread between replicates either way (0.8 times with 8)"),
+        ("laptop", 8, "statements 2 to 5 as far as the intervals allow"),
+    ],
+)
+def test_the_plan_says_what_is_decided(settings, scale, replicates, said):
+    assert said in str(replace(plan(settings), scale=scale, replicates=replicates))
 
 
 def timed(monkeypatch, **speeds: float) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from helpers import blocks, experiment, scoring
 from helpers.blocks import Block, Condition
 from helpers.running import executors, reference
 from helpers.running.arm import COLUMNS, pack_mentions, unpack_mentions
-from tests.micro import MICRO, workshop
+from tests.micro import MICRO, own_files, workshop
 
 SMALL = replace(MICRO, name="reference", first_seed=blocks.FIRST_SEED, subsets=2, arms=())
 BLOCK = Block(
@@ -113,6 +114,71 @@ def test_seeds_that_are_scored_are_written_without_training(made, monkeypatch):
     before = (made / "1000.csv.gz").read_bytes()
     reference.make(BLOCK, workers=1)
     assert reference.done(BLOCK) == [1000, 1001] and (made / "1000.csv.gz").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def real(small, tmp_path_factory):
+    """A block on files, and the folder that they lie in."""
+    own = own_files(tmp_path_factory.mktemp("real"))
+    block = Block(
+        "real-text",
+        "On files?",
+        1,
+        (8_192, 16_384),
+        (Condition(("none", "span")),),
+        labelled_sentences=(10, 20),
+        every_size=True,
+        corpus=str(own),
+        text=(str(own / "text.txt"),),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "REAL", replace(SMALL, subsets=1))
+        assert reference.make(block, workers=1) is None
+        yield block, own
+
+
+def test_a_block_on_files_lies_in_a_folder_of_its_own_with_their_checksums(real, small):
+    block, own = real
+    folder = small.parent / "real-text"
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert sorted(path.name for path in folder.iterdir()) == ["1000.csv.gz", "manifest.json"]
+    expected = {path.name: sha256(path.read_bytes()).hexdigest() for path in own.iterdir()}
+    assert manifest["inputs"] == expected and len(expected) == 4
+    (facts,) = manifest["settings"]
+    assert facts["corpus"] == {"name": "own", "words": SMALL.words} and "world" not in facts
+    table = reference.results(block)
+    assert list(table.columns) == COLUMNS and set(table["corpus"]) == {"own"}
+    cells = table.query("arm == 'span'")[["tokens_seen", "labelled_sentences", "subset"]].drop_duplicates()
+    every = [(tokens, size, 0) for tokens in (8_192, 16_384) for size in (10, 20)]
+    assert sorted(cells.itertuples(index=False, name=None)) == every
+
+
+def test_a_block_on_files_is_read_without_them_and_made_from_the_same_ones(real):
+    block, own = real
+    more = replace(block, replicates=2)
+    before = (own / "train.txt").read_text(encoding="utf-8")
+    (own / "train.txt").write_text(before + "\nOslo\tB-LOC\n", encoding="utf-8")
+    with pytest.raises(reference.ReferenceError, match="made from other files"):
+        reference.make(more, workers=1)
+    (own / "train.txt").unlink()
+    assert not reference.results(block).empty
+    with pytest.raises(reference.ReferenceError, match=r"real_corpora puts it there"):
+        reference.make(more, workers=1)
+    (own / "train.txt").write_text(before, encoding="utf-8")
+    assert reference.done(more) == [1000]
+
+
+def test_the_overview_does_without_files_that_are_missing(small, monkeypatch):
+    missing = replace(blocks.BLOCKS["real"], corpus="no/such/folder")
+    monkeypatch.setattr(reference, "BLOCKS", {"T": BLOCK, "real": missing})
+    monkeypatch.setattr(reference.plan, "speeds", lambda settings, dtype: (1_000.0, 2.0))
+    overview = reference.overview().set_index("block")
+    assert overview.loc["real", "hours left"] == "not known"
+    # Three arms of 16,384 + 15% of 8,192 tokens, none and two trained ones with 3 and 5 cells: 2 replicates
+    # in all, less those that are there.
+    assert overview.loc["T", "hours left"] != "not known"
+    tokens, _ = overview.loc["real", ["million tokens left", "fine-tunings left"]]
+    assert tokens == round(8 * 3 * (16 + 0.15 * 4))
 
 
 def test_packed_mentions_come_back():

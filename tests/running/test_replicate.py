@@ -9,10 +9,10 @@ from helpers import corpora, tokenization
 from helpers.corpora import CorpusError
 from helpers.running import artifacts
 from helpers.running import replicate as replicates
-from helpers.running.replicate import corpus_key, load, rows_key
-from helpers.settings import choose
+from helpers.running.replicate import corpus_key, load, rows_key, vocabulary_size
+from helpers.settings import SCALES, choose
 from helpers.world import generate
-from tests.micro import MICRO
+from tests.micro import MICRO, own_files
 
 
 def test_a_replicate_is_one_seed(settings):
@@ -123,6 +123,24 @@ def test_notes_say_what_the_tokenizer_loses_of_a_corpus_of_files(settings, tmp_p
     )
 
 
+def test_a_short_text_gets_a_small_vocabulary_and_the_world_its_own():
+    """Or most of its words would be pieces, and no word torn."""
+    own, words = choose("laptop", "mine"), ["a b c d e f g h i j"]
+    for lines, size in ((10, 1_500), (40_000, 4_000), (100_000, 8_192)):
+        assert vocabulary_size(own, words * lines) == size
+    assert vocabulary_size(choose("laptop"), words) == SCALES["laptop"].model.vocabulary_size
+    assert vocabulary_size(replace(own, scale=MICRO), words * 40_000) == MICRO.model.vocabulary_size
+
+
+def test_a_note_says_that_a_text_is_read_many_times(folder):
+    own = own_files(folder)
+    chosen = replace(choose("smoke", str(own), (str(own / "text.txt"),)), scale=MICRO)
+    there = load(chosen).blocks.input_ids.numel()
+    assert not any("More text would teach" in note for note in load(chosen).corpus.notes)
+    often = replace(chosen, scale=replace(MICRO, tokens=(10 * there,)))
+    assert any(f"The text has {there:,} tokens" in n and "10 times" in n for n in load(often).corpus.notes)
+
+
 def test_a_key_holds_what_was_recorded_of_a_set_of_the_hub(monkeypatch, tmp_path):
     """Its commit, the column and the order of the texts; nothing of it has to be here."""
     commits = {"hub:lab/people": "1" * 40, "hub:lab/stories::body": "2" * 40, "hub:lab/more": "3" * 40}
@@ -146,13 +164,8 @@ def test_a_key_holds_what_was_recorded_of_a_set_of_the_hub(monkeypatch, tmp_path
 
 def test_a_text_of_any_size_is_read_once_and_packed_in_parts(folder, monkeypatch):
     """What is read is kept, and a part loses less than a row at its end."""
-    made = generate(replace(MICRO.world, sentences=1_500, seed=6))
-    own = folder / "own"
-    own.mkdir()
-    for name in ("train", "dev", "test"):
-        rows = [[f"{word}\t{tag}\n" for word, tag in zip(*one, strict=True)] for one in getattr(made, name)]
-        (own / f"{name}.txt").write_text("\n".join(map("".join, rows)), encoding="utf-8")
-    (folder / "text.txt").write_text("\n".join(made.text), encoding="utf-8")
+    own = own_files(folder, replace(MICRO.world, sentences=1_500, seed=6))
+    (own / "text.txt").rename(folder / "text.txt")
     chosen = replace(choose("smoke", str(own), (str(folder / "text.txt"),)), scale=MICRO)
     whole = load(chosen)
     assert artifacts.find("text", corpus_key(chosen, 0))
