@@ -173,8 +173,8 @@ def _parser() -> argparse.ArgumentParser:
         "block",
         nargs="?",
         metavar="BLOCK",
-        help="A, R, C, D, E, B, G, F or real; 'why' measures block A's models; 'tables' prints what was found; "
-        "what each costs if left out",
+        help="A, R, C, D, E, B, G, F or real; 'why' measures block A's models; 'tables' prints what was "
+        "found; what each costs if left out",
     )
     commands.choices["reference"].add_argument(
         "--seeds", nargs="+", type=_positive(int), metavar="S", help="for 'why' (default: the first eight)"
