@@ -267,7 +267,7 @@ def _insert_seed(notebook, seed: int) -> None:
     setup = next(number for number, cell in enumerate(notebook.cells) if _is_setup(cell))
     source = (
         "# Your own world: the numbers that you measure are yours alone. Leave this cell as it is.\n"
-        f'os.environ["SEED"] = "{seed}"'
+        f'import os\n\nos.environ["SEED"] = "{seed}"'
     )
     locked = {"deletable": False, "editable": False, "tags": ["seed"]}
     notebook.cells.insert(setup + 1, new_code_cell(source, metadata=locked, id="seed"))

@@ -36,7 +36,7 @@ AROUND = {
     "a trial call that takes its time": f"{RIGHT}\nfor _ in range(10**9): align_labels([], [], [])",
     "a trial call on the same line": f"{RIGHT}\nx = 'ü'; print(align_labels([], [], [])); y = 1",
     "asking the check": f'from helpers import checks\n{RIGHT}\nchecks.check("align_labels", align_labels)',
-    "names of the setup cell": f"{FIRST}\n    Path(os.sep), sys.path, time.time()\n{BODY}",
+    "names of the setup cell": f"{FIRST}\n    Path('a'), sys.path, time.time()\n{BODY}",
     "a constant below": f"{RIGHT.replace('-100', 'NONE')}\nNONE = -100",
     "its own decorator": f"def same(f): return f\n@same\n{RIGHT}",
     "another name, assigned": RIGHT.replace("align_labels", "mine") + "\nalign_labels = mine",

@@ -42,8 +42,8 @@ def test_a_function_may_use_what_its_notebook_imports_but_not_helpers():
 
 
 def test_a_function_may_use_what_the_setup_cell_imports():
-    lines = exercises.imports("02_token_masking", "def f(): return Path(os.sep), shutil", with_helpers=False)
-    assert lines.splitlines() == ["import os", "import shutil", "from pathlib import Path"]
+    lines = exercises.imports("02_token_masking", "def f(): return Path(sys.path[0]), time", False)
+    assert lines.splitlines() == ["import sys", "import time", "from pathlib import Path"]
 
 
 def test_parts_of_helpers_count_as_helpers(monkeypatch):
