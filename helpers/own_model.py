@@ -96,15 +96,25 @@ def fingerprint(name: str) -> str:
         return pinned(name)
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in FILES):
-        facts = file.stat()
-        digest.update(file.name.encode("utf-8", "surrogateescape"))
-        digest.update(_hash_of_file(file, facts.st_size, facts.st_mtime_ns))
+        add_file(digest, file)
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=64)
+def add_file(digest: "hashlib._Hash", file: Path) -> None:
+    """Add a file's name and content to a digest; a file that has not changed is read once.
+
+    Args:
+        digest: what the file is added to.
+        file: to be read.
+    """
+    facts = file.stat()
+    digest.update(file.name.encode("utf-8", "surrogateescape"))
+    digest.update(_hash_of_file(file, facts.st_size, facts.st_mtime_ns))
+
+
+@lru_cache(maxsize=256)
 def _hash_of_file(path: Path, size: int, changed: int) -> bytes:
-    with path.open("rb") as file:
+    with path.open("rb") as file:  # a large file is not read into memory at once
         return hashlib.file_digest(file, "sha256").digest()
 
 

@@ -342,13 +342,5 @@ def _hash_of(files: list[Path | dict[str, Any]]) -> str:
         if isinstance(path, dict):  # of the hub
             digest.update(json.dumps(path, sort_keys=True).encode())
             continue
-        facts = path.stat()
-        digest.update(path.name.encode("utf-8", "surrogateescape"))
-        digest.update(_hash_of_file(path, facts.st_size, facts.st_mtime_ns))
+        own_model.add_file(digest, path)
     return digest.hexdigest()
-
-
-@lru_cache(maxsize=256)
-def _hash_of_file(path: Path, size: int, changed: int) -> bytes:
-    with path.open("rb") as file:  # a large text is not read into memory at once
-        return hashlib.file_digest(file, "sha256").digest()
