@@ -155,7 +155,7 @@ BLOCKS = {
             6,
             (6_000_000,),
             (
-                Condition(("span_short",)),  # the others at 15% are in block A
+                Condition(SCHEMES),  # at 15%; block A's three once more, so that one machine makes the map
                 *_one_at_a_time(SCHEMES, {"pretraining.mask_rate": (0.3, 0.5)}),
             ),
         ),

@@ -1,0 +1,235 @@
+"""Blocks of the reference on a machine with one GPU, within minutes: a process for each seed and world.
+
+    python -m tests.benchmarks.gpu_blocks D E --processes 16 --minutes 9
+    python -m tests.benchmarks.gpu_blocks --check
+
+A model this small keeps a GPU busy for a fraction of a millisecond per step, and Python takes several times
+as long to launch it. So the forward and backward pass of a step are captured once for each shape of batch, as
+a CUDA graph, and replayed (`Graphed`), and many processes share the GPU. The arms, the loop, the masks and
+the recipe are those of `python -m helpers reference`; `--check` trains two arms both ways and prints how far
+apart their losses are, and what each way takes.
+
+A seed is written as soon as all its arms are scored. What is not written when the minutes are over is lost.
+"""
+
+import argparse
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from multiprocessing import get_context
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertForMaskedLM
+
+from helpers import model, pretraining, scoring
+from helpers.blocks import BLOCKS, Block
+from helpers.masking import Vocabulary
+from helpers.model import masked_lm_loss
+from helpers.running import arm, artifacts, reference, replicate
+from helpers.running.distributed import Loss
+from helpers.settings import ModelSettings, PretrainingSettings, Settings
+from helpers.tokenization import Blocks
+
+SIZES = (  # layers, units, rows, their length, precision
+    (2, 128, 32, 64, "float32"),
+    (2, 128, 32, 64, "bfloat16"),
+    (4, 256, 32, 128, "bfloat16"),
+    (4, 256, 512, 128, "bfloat16"),
+)
+CHECKED_TOKENS = 400_000, 1_200_000  # the second budget sees rows of all three lengths
+
+Unit = tuple[str, int, tuple[reference.Task, ...]]  # name of a block, seed, tasks
+
+
+class Graphed(pretraining.Group):
+    """A process alone that replays the forward and backward pass, captured once for each shape of batch.
+
+    Source:
+        https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture
+    """
+
+    def loss_of(self, bert: BertForMaskedLM) -> Callable[..., torch.Tensor]:
+        """Return a model's loss; that of the boundary objective, whose shapes vary, is not captured."""
+        if hasattr(bert, "boundary") or bert.device.type != "cuda":
+            return super().loss_of(bert)
+        captured: dict[tuple, Callable[..., torch.Tensor]] = {}
+
+        def loss(*batch: torch.Tensor) -> torch.Tensor:
+            shapes = tuple(tensor.shape for tensor in batch)
+            if shapes not in captured:
+                samples = tuple(tensor.clone() for tensor in batch)
+                captured[shapes] = torch.cuda.make_graphed_callables(
+                    Loss(bert), samples, allow_unused_input=True
+                )
+            return captured[shapes](*batch).clone()  # the next replay overwrites what this one returned
+
+        return loss
+
+
+def units(blocks: list[Block]) -> list[Unit]:
+    """List what is missing of some blocks: the tasks that read the same replicate together."""
+    found: list[Unit] = []
+    for block in blocks:
+        for seed in block.seeds:
+            if seed not in reference.done(block):
+                tasks = reference.tasks(block, seed)
+                for _, some in groupby(tasks, lambda task: task.arm.settings):
+                    found.append((block.name, seed, tuple(some)))
+    return found
+
+
+def start() -> None:
+    """Prepare a worker: one thread, and one index of a text for all arms that count against it."""
+    torch.set_num_threads(1)
+    index_of, kept = scoring.SurfaceIndex, {}
+
+    def index(text: Sequence[str]) -> scoring.SurfaceIndex:
+        if id(text) not in kept:
+            kept.clear()
+            kept[id(text)] = (index_of(text), text)  # the text too, so that no other gets its identity
+        return kept[id(text)][0]
+
+    arm.scoring = SimpleNamespace(**{**vars(scoring), "SurfaceIndex": index})
+
+
+def prepare(settings: Settings) -> None:
+    """Make the vocabulary and the packed rows that all seeds of a block share."""
+    replicate.load(settings)
+
+
+def work(unit: Unit) -> str:
+    """Make the scores of a unit's arms; return a line that says what they took."""
+    _, _, tasks = unit
+    began, trained = time.monotonic(), 0.0
+    for task in tasks:
+        if key := task.arm.training_key:
+            task.arm.replicate  # noqa: B018 (what the arms share is not part of what training takes)
+            before = time.monotonic()
+            make = partial(task.arm.train_into, group=Graphed())
+            artifacts.build("pretrained", key, make, resumable=True)
+            trained += time.monotonic() - before
+        task.arm.scores()
+    replicate.load.cache_clear()
+    million = sum(task.arm.tokens_to_train for task in tasks) / 1e6
+    return f"{len(tasks)} arms, {million:.0f} M tokens in {trained:.0f} of {time.monotonic() - began:.0f} s"
+
+
+def run(blocks: list[Block], processes: int, minutes: float) -> None:
+    """Make blocks, and stop when the minutes are over."""
+    end, began = time.monotonic() + 60 * minutes, time.monotonic()
+    left, by_name = units(blocks), {block.name: block for block in blocks}
+    waiting = {(name, seed): sum(one[:2] == (name, seed) for one in left) for name, seed, _ in left}
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), start)
+    for block in blocks:
+        if block.corpus != "world":
+            pool.submit(prepare, reference.tasks(block, block.first_seed)[0].arm.settings)
+    futures = {pool.submit(work, unit): unit for unit in left}
+    open_ones = set(futures)
+    while open_ones and time.monotonic() < end:
+        ended, open_ones = wait(open_ones, timeout=1, return_when=FIRST_COMPLETED)
+        for future in ended:
+            name, seed, _ = futures[future]
+            error = future.exception()  # it costs its own seed, and no other
+            said = "".join(traceback.format_exception(error)) if error else future.result()
+            print(f"{time.monotonic() - began:4.0f} s: {name} {seed}, {said}", flush=True)
+            waiting[name, seed] -= not error
+            if not waiting[name, seed]:
+                reference.write(by_name[name], seed, reference.tasks(by_name[name], seed))
+    for process in list(pool._processes.values()):
+        process.kill()
+    pool.shutdown(wait=False, cancel_futures=True)
+    for block in blocks:
+        print(f"block {block.name}: {len(reference.done(block))} of {block.replicates} seeds")
+
+
+def check() -> None:
+    """Train two arms of block A for a little, step by step and as graphs, and compare."""
+    block = replace(BLOCKS["A"], tokens=CHECKED_TOKENS)
+    print(f"{model.device_name()}, torch {torch.__version__}, float32")
+    for task in reference.tasks(block, block.first_seed):
+        if task.arm.name not in ("token", "span"):
+            continue
+        ways = {}
+        for name, group in (("step by step", pretraining.Group()), ("as graphs", Graphed())):
+            with tempfile.TemporaryDirectory() as folder:
+                began = time.monotonic()
+                task.arm.train_into(Path(folder), group)
+                seconds = time.monotonic() - began
+                history = pd.read_csv(Path(folder) / str(CHECKED_TOKENS[-1]) / "history.csv")
+                cost = pd.read_csv(Path(folder) / "cost.csv").iloc[0]
+            ways[name] = history["loss"]
+            speed = task.arm.tokens_to_train / seconds
+            print(
+                f"{task.arm.name} {name}: {1_000 * cost['seconds_per_step']:.2f} ms a step, {speed:,.0f} "
+                f"tokens a second with the start, last loss {history['loss'].iloc[-1]:.4f}"
+            )
+        apart = (ways["step by step"] - ways["as graphs"]).abs()
+        print(f"{task.arm.name}: losses at most {apart.max():.1e} apart, at first {apart.iloc[0]:.1e}")
+
+
+def speed() -> None:
+    """Time steps of three sizes, and print their share of the rate of a large matrix product."""
+    print(f"{model.device_name()}, torch {torch.__version__}")
+    one = torch.randn(8_192, 8_192, device=model.device(), dtype=torch.bfloat16)
+    peak = 2 * 8_192**3 / _seconds(lambda: one @ one)
+    print(f"8192 x 8192 x 8192 in bfloat16: {peak / 1e12:.0f} TFLOP/s")
+    for layers, size, rows, length, dtype in SIZES:
+        settings = ModelSettings(8_192, length, size, layers, heads=size // 64)
+        bert = model.build(settings, 0).to(model.device())
+        recipe = PretrainingSettings(strategy="whole_word", batch_size=rows, short_rows=())
+        training = pretraining.Training.start(bert, recipe, dtype)
+        made = torch.randint(200, settings.vocabulary_size, (rows, length), device=bert.device)
+        words = (torch.arange(length, device=bert.device) - 1).repeat(rows, 1)
+        vocabulary = Vocabulary(settings.vocabulary_size, 4, (0, 1, 2, 3, 4))
+        order = torch.arange(rows).expand(10_000, -1)
+        blocks = Blocks(made, words)
+        steps = pretraining.train(
+            training, blocks, order, vocabulary, recipe, lambda step: 1e-4, dtype, Graphed()
+        )
+        with FlopCounterMode(display=False) as counter:
+            bert.zero_grad()
+            masked_lm_loss(bert, made, words[:, 1 : 1 + round(0.15 * length)], made).backward()
+        seconds = _seconds(lambda steps=steps: next(steps))
+        share = counter.get_total_flops() / seconds / peak
+        print(
+            f"{layers} x {size}, {rows} rows of {length}, {dtype}: {rows * length / seconds:,.0f} tokens a "
+            f"second, {1_000 * seconds:.2f} ms a step, {share:.1%} of the matrix rate"
+        )
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Return the median time of a call on the GPU, after it has run a few times."""
+    times = []
+    for _ in range(60):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        for _ in range(5):
+            call()
+        torch.cuda.synchronize()
+        times.append((time.perf_counter() - began) / 5)
+    return sorted(times[10:])[25]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("blocks", nargs="*", choices=[*BLOCKS, []], metavar="BLOCK")
+    parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--check", action="store_true", help="compare both ways, time them, and stop")
+    chosen = parser.parse_args()
+    if chosen.check:
+        check()
+        speed()
+    else:
+        run([BLOCKS[name] for name in chosen.blocks], chosen.processes, chosen.minutes)
