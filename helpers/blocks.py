@@ -170,6 +170,14 @@ BLOCKS = {
             ),
         ),
         Block(
+            "S",
+            "Do spans of two words find more long names than whole words do?",
+            6,
+            (6_000_000, 12_000_000),
+            (Condition(("whole_word", "span_short")),),
+            first_seed=FIRST_SEED + 24,
+        ),
+        Block(
             "B",
             "Is it the length of the spans, the missing second loss, or the short rows?",
             8,
