@@ -590,7 +590,7 @@ def rate_and_length(
     Raises:
         ValueError: The table has no mask rate but the core's.
     """
-    core, recall, difference = _rates(table, reference, labelled_sentences)
+    core, recall, differences = _rates(table, reference, labelled_sentences)
     rates = sorted(recall["mask_rate"].unique())
     arms = [arm for arm in LADDER if arm in set(recall["arm"])]
     grid = recall.pivot(index="mask_rate", columns="arm", values="mean").loc[rates, arms]
@@ -598,7 +598,7 @@ def rate_and_length(
     low, high = np.nanmin(grid), np.nanmax(grid)
     colours = ListedColormap(plt.get_cmap("Blues")(np.linspace(0.06, 0.55, 255)))
     axes.imshow(grid, cmap=colours, vmin=low, vmax=max(high, low + 1), aspect="auto")
-    minus_token = {(row.mask_rate, row.arm): row for row in difference.itertuples()}
+    minus_token = {(row.mask_rate, row.arm): row for row in differences["token"].itertuples()}
     for cell in recall.itertuples():
         x, y = arms.index(cell.arm), rates.index(cell.mask_rate)
         step = minus_token.get((cell.mask_rate, cell.arm))
@@ -634,13 +634,15 @@ def values_of_rate_and_length(
         labelled_sentences: Number of labelled sentences in the core cell.
 
     Returns:
-        Two rows per mask rate, for recall and its difference to token; a column per arm, and the support.
+        Three rows per mask rate, for recall and its differences to token and to whole word; a column per arm,
+        and the support.
 
     Raises:
         ValueError: The table has no mask rate but the core's.
     """
-    _, recall, difference = _rates(table, reference, labelled_sentences)
-    parts = {f"recall, {LONG}": (recall, ""), "minus token": (difference, "+")}
+    _, recall, differences = _rates(table, reference, labelled_sentences)
+    parts = {f"recall, {LONG}": (recall, "")}
+    parts |= {f"minus {LADDER[arm]}": (rows, "+") for arm, rows in differences.items()}
     texts = pd.concat(
         [rows.assign(value=name, text=_texts(rows, sign)) for name, (rows, sign) in parts.items()]
     )
@@ -650,7 +652,7 @@ def values_of_rate_and_length(
 
 def _rates(
     table: pd.DataFrame, reference: pd.DataFrame | None, labelled_sentences: int
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, pd.DataFrame]]:
     at_core = np.isclose(table["mask_rate"], 0.15)
     others = table["arm"].isin(LADDER) & ~at_core
     if reference is None:
@@ -662,13 +664,19 @@ def _rates(
     core = core[core["arm"].isin(LADDER)]
     scores = scoring.replicate_scores(core, ("arm", "mask_rate"), {LONG: LENGTHS[LONG]})
     recall = scoring.over_replicates(scores, "recall", by=["arm", "mask_rate"])
-    steps = [(arm, "token") for arm in LADDER if arm != "token"]
+    return core, recall, {baseline: _minus(core, recall, baseline) for baseline in ("token", "whole_word")}
+
+
+def _minus(core: pd.DataFrame, recall: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Compare the arms behind `baseline` in `LADDER` with it; no rows if nothing can be compared."""
+    arms = list(LADDER)
+    steps = [(arm, baseline) for arm in arms[arms.index(baseline) + 1 :]]
     arm_of = {_style(*step).label: step[0] for step in steps}
     try:
         difference = _differences(core, "mask_rate", {LONG: LENGTHS[LONG]}, steps)
     except ValueError:  # no arm to compare: the levels can be shown all the same
         difference = recall[:0].assign(step="")
-    return core, recall, difference.assign(arm=difference["step"].map(arm_of))
+    return difference.assign(arm=difference["step"].map(arm_of))
 
 
 @plt.rc_context(LOOK)
