@@ -37,6 +37,7 @@ STEPS = {
     ("whole_word", "token"): Style("whole word − token", "#009E73", "^", "-.", False),
     ("span", "whole_word"): Style("span − whole word", "#D55E00", "s", "--", True),
 }
+SHORT_SPANS = ("span_short", "whole_word")
 OTHER_STEP = Style("", "#0072B2", "D", ":", False)
 MEASURES = {
     "f1": "F1",
@@ -677,6 +678,24 @@ def _minus(core: pd.DataFrame, recall: pd.DataFrame, baseline: str) -> pd.DataFr
     except ValueError:  # no arm to compare: the levels can be shown all the same
         difference = recall[:0].assign(step="")
     return difference.assign(arm=difference["step"].map(arm_of))
+
+
+def values_of_short_spans(table: pd.DataFrame, labelled_sentences: int = 100) -> pd.DataFrame:
+    """Return span_short − whole_word in recall as text.
+
+    Args:
+        table: The results table.
+        labelled_sentences: Number of labelled sentences in the core cell.
+
+    Returns:
+        A row per group of lengths and number of tokens seen, and the support.
+
+    Raises:
+        ValueError: No replicate has both arms.
+    """
+    core = scoring.core_cell(table, "tokens_seen", labelled_sentences=labelled_sentences)
+    summary = _differences(core, "tokens_seen", LENGTHS, [SHORT_SPANS])
+    return _as_text(summary, ["length", "tokens_seen"], "step", _labels([SHORT_SPANS]), "+")
 
 
 @plt.rc_context(LOOK)

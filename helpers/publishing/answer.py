@@ -36,6 +36,8 @@ def tables() -> dict[str, pd.DataFrame]:
         table = reference.read(block)
         if not (table.empty or core.empty):
             found[f"Block {block}: {title}; {INTERVALS}"] = values(table, core)
+    if not (table := reference.read("S")).empty:
+        found[f"Block S: short spans on fresh seeds; {INTERVALS}"] = maps.values_of_short_spans(table)
     return found
 
 
