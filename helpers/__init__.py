@@ -24,8 +24,12 @@ What is counted, and what it says
                            < masking model scoring tokenization
 What is shown
     figures                every figure of the series, with its values as text  < scoring
-    maps                   figures across conditions: the ladder, the decomposition, the maps
-                           < figures scoring settings
+    contrasts              differences between arms, and the parts that figures of them share
+                           < figures scoring
+    contiguity             what contiguity brings: the ladder, its decomposition, curves, errors
+                           < contrasts figures scoring
+    maps                   where span masking wins: mask rates, vocabularies, the dials of the world
+                           < contrasts figures scoring settings
     display                sentences and tokens as pictures and as text  < scoring
     suspects               masking functions with silent bugs, for an exercise
     checks                 self-checks of the exercises  < suspects
@@ -79,7 +83,7 @@ Wing: publishing it
     publishing/slides      the source of the slides  < publishing settings
     publishing/book        the sources of the web book, and calling Sphinx  < publishing settings
     publishing/answer      what the reference found: the tables and figures that are quoted
-                           < figures maps running verdicts
+                           < contiguity figures maps running verdicts
     publishing/report      a run told in words, and report.html  < figures publishing settings
     publishing/opening     the sentence that notebook 00 opens with  < experiment running scoring settings
 Wing: assigning it

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from helpers import maps
+from helpers import contiguity, maps
 from helpers.running.arm import COLUMNS
 
 M = 1_000_000
@@ -102,12 +102,12 @@ def tables():
 
 # For each figure: how it is drawn, its values, and what both are given.
 FIGURES = {
-    "ladder": (maps.ladder, maps.values_of_ladder, ["a"]),
-    "decomposition": (maps.decomposition, maps.values_of_decomposition, ["a"]),
-    "curves": (maps.curves, maps.values_of_curves, ["a"]),
-    "precision": (maps.precision_and_recall, maps.values_of_precision_and_recall, ["a"]),
-    "errors": (maps.errors_by_length, maps.values_of_errors_by_length, ["a"]),
-    "pieces": (maps.by_pieces, maps.values_of_by_pieces, ["a"]),
+    "ladder": (contiguity.ladder, contiguity.values_of_ladder, ["a"]),
+    "decomposition": (contiguity.decomposition, contiguity.values_of_decomposition, ["a"]),
+    "curves": (contiguity.curves, contiguity.values_of_curves, ["a"]),
+    "precision": (contiguity.precision_and_recall, contiguity.values_of_precision_and_recall, ["a"]),
+    "errors": (contiguity.errors_by_length, contiguity.values_of_errors_by_length, ["a"]),
+    "pieces": (contiguity.by_pieces, contiguity.values_of_by_pieces, ["a"]),
     "rate": (maps.rate_and_length, maps.values_of_rate_and_length, ["d", "a"]),
     "dials": (maps.dials, maps.values_of_dials, ["e", "a"]),
     "vocabulary": (maps.vocabulary, maps.values_of_vocabulary, ["c", "a"]),

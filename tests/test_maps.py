@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from helpers import figures, maps, scoring
+from helpers import contiguity, contrasts, figures, maps, scoring
 from tests.example_maps import FIGURES, M, block_a, tables
 
 LONG = ["3", "4", "5+"]
@@ -111,64 +111,64 @@ def test_a_figure_with_nothing_to_show_says_so(blocks, name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_values_are_means_and_intervals(blocks, name):
     values = FIGURES[name][1](*given(blocks, name))
-    texts = values.drop(columns=[maps.SUPPORT, "replicates"]).to_numpy().ravel()
+    texts = values.drop(columns=[contrasts.SUPPORT, "replicates"]).to_numpy().ravel()
     pattern = r"([+-]?\d+\.\d \[[+-]?\d+\.\d, [+-]?\d+\.\d\])?"
     assert len(texts) and all(re.fullmatch(pattern, text) for text in texts)
-    assert values[maps.SUPPORT].between(20, 1_010).all()
+    assert values[contrasts.SUPPORT].between(20, 1_010).all()
     assert values["replicates"].isin(["4", "6", "4–6"]).all()
 
 
 def test_one_replicate_has_no_interval(blocks):
     one = blocks["a"][blocks["a"]["replicate"] == 1_000]
-    assert "one replicate, so no interval" in maps.ladder(one).texts[1].get_text()
-    assert maps.values_of_ladder(one)["span masking"].str.fullmatch(r"\d+\.\d").all()
+    assert "one replicate, so no interval" in contiguity.ladder(one).texts[1].get_text()
+    assert contiguity.values_of_ladder(one)["span masking"].str.fullmatch(r"\d+\.\d").all()
 
 
 # --- the ladder and the decomposition --------------------------------------------------------------
 
 
 def test_the_ladder_climbs_from_tokens_to_spans(blocks):
-    figure = maps.ladder(blocks["a"])
+    figure = contiguity.ladder(blocks["a"])
     arms = ["token", "whole_word", "span_short", "span"]
     line = figure.axes[1].containers[2].lines[0]  # recall at three words
     plain = [recalls(blocks["a"], ["3"], arm=arm, tokens_seen=12 * M, **CORE) for arm in arms]
     assert line.get_ydata().tolist() == pytest.approx([one.mean() for one in plain])
     assert line.get_xdata().round().tolist() == [0, 1, 2, 3]
-    values = maps.values_of_ladder(blocks["a"]).loc[("recall", "3")]
-    assert values["whole-word masking"] == text_of(plain[1]) and values[maps.SUPPORT] == 160
+    values = contiguity.values_of_ladder(blocks["a"]).loc[("recall", "3")]
+    assert values["whole-word masking"] == text_of(plain[1]) and values[contrasts.SUPPORT] == 160
     written = [text.get_text() for text in figure.axes[1].texts]
     assert {"1 word (328)", "3 words (160)", "5+ words (80)", "within words", "across words"} <= set(written)
-    assert len(maps.ladder(blocks["a"], ["charged_f1"]).axes) == 1
+    assert len(contiguity.ladder(blocks["a"], ["charged_f1"]).axes) == 1
 
 
 def test_the_parts_of_the_decomposition_add_up(blocks):
-    figure = maps.decomposition(blocks["a"])
+    figure = contiguity.decomposition(blocks["a"])
     for axes, lengths in zip(figure.axes, (None, ["1", "2"], LONG), strict=True):
         plain = {
             arm: [recalls(blocks["a"], lengths, arm=arm, tokens_seen=n * M, **CORE) for n in (1, 3, 6, 12)]
             for arm in ("token", "whole_word", "span")
         }
         drawn = {}
-        for (arm, baseline), style in maps.STEPS.items():
+        for (arm, baseline), style in contrasts.STEPS.items():
             pairs = zip(plain[arm], plain[baseline], strict=True)
             drawn[arm, baseline] = np.array(points(axes, style))
             assert drawn[arm, baseline] == pytest.approx([(one - other).mean() for one, other in pairs])
         total, *parts = drawn.values()
         assert total == pytest.approx(sum(parts))
-    values = maps.values_of_decomposition(blocks["a"], budgets=[3 * M])
+    values = contiguity.values_of_decomposition(blocks["a"], budgets=[3 * M])
     difference = plain["span"][1] - plain["token"][1]
     assert values.loc[("3+ words", 3 * M), "span − token"] == text_of(difference, "+")
     assert len(values) == 3
 
 
 def test_curves_are_recall_of_long_names_and_f1_of_all(blocks):
-    recall, f1 = maps.curves(blocks["a"]).axes
+    recall, f1 = contiguity.curves(blocks["a"]).axes
     plain = [recalls(blocks["a"], LONG, arm="span", tokens_seen=n * M, **CORE) for n in (1, 3, 6, 12)]
     assert points(recall, figures.ARMS["span"]) == pytest.approx([one.mean() for one in plain])
     core = blocks["a"].query("labelled_sentences == 100 and arm == 'span' and tokens_seen == 6_000_000")
     counts = core.groupby(["replicate", "subset"])[["gold", "predicted", "correct"]].sum()
     f1_of_all = (200 * counts["correct"] / (counts["gold"] + counts["predicted"])).groupby("replicate").mean()
-    values = maps.values_of_curves(blocks["a"]).loc["F1, all names"]
+    values = contiguity.values_of_curves(blocks["a"]).loc["F1, all names"]
     assert values.loc[6 * M, "span masking"] == text_of(f1_of_all)
     assert "1,008" in f1.get_title(loc="left") and "330" in recall.get_title(loc="left")
 
@@ -177,7 +177,7 @@ def test_curves_are_recall_of_long_names_and_f1_of_all(blocks):
 
 
 def test_precision_is_plain_and_charged(blocks):
-    figure = maps.precision_and_recall(blocks["a"])
+    figure = contiguity.precision_and_recall(blocks["a"])
     table = blocks["a"][(blocks["a"]["arm"] == "token") & (blocks["a"]["tokens_seen"] == 12 * M)]
     table = table[(table["labelled_sentences"] == 100) & (table["length"] == "4")]
     sums = table.groupby("replicate")[["correct", "predicted", "charged", "gold"]].sum()
@@ -185,7 +185,7 @@ def test_precision_is_plain_and_charged(blocks):
     for axes, whole in zip(figure.axes, wholes, strict=True):
         assert points(axes, figures.ARMS["token"])[3] == pytest.approx((100 * sums["correct"] / whole).mean())
     old = blocks["a"].drop(columns="charged")
-    assert [axes.get_title(loc="left") for axes in maps.precision_and_recall(old).axes] == [
+    assert [axes.get_title(loc="left") for axes in contiguity.precision_and_recall(old).axes] == [
         "precision",
         "recall",
     ]
@@ -193,7 +193,7 @@ def test_precision_is_plain_and_charged(blocks):
 
 def test_outcomes_fill_their_bars(blocks):
     table = block_a(4)
-    axes = maps.errors_by_length(table).axes[0]
+    axes = contiguity.errors_by_length(table).axes[0]
     widths = np.array([[bar.get_width() for bar in bars] for bars in axes.containers if len(bars) == 24])
     assert len(widths) == 5 and widths.sum(axis=0) == pytest.approx(100)
     assert (
@@ -204,14 +204,14 @@ def test_outcomes_fill_their_bars(blocks):
     sums = last.groupby("replicate")[["wrong_type", "gold"]].sum()
     share = 100 * sums["wrong_type"] / sums["gold"]
     assert widths[2][7] == pytest.approx(share.mean())  # four arms a length
-    values = maps.values_of_errors_by_length(table)
+    values = contiguity.values_of_errors_by_length(table)
     assert values.loc[("2", "span masking"), "wrong type"] == text_of(share)
     with pytest.raises(ValueError, match="without the kinds of errors"):
-        maps.errors_by_length(table.drop(columns="missed"))
+        contiguity.errors_by_length(table.drop(columns="missed"))
 
 
 def test_the_map_of_pieces_leaves_rare_sizes_empty(blocks):
-    axes, beside = maps.by_pieces(blocks["a"]).axes[:2]
+    axes, beside = contiguity.by_pieces(blocks["a"]).axes[:2]
     grid = axes.images[0].get_array()
     rows, columns = ([label.get_text() for label in labels] for labels in (
         axes.get_yticklabels(), axes.get_xticklabels()))  # fmt: skip
@@ -221,11 +221,11 @@ def test_the_map_of_pieces_leaves_rare_sizes_empty(blocks):
     assert np.ma.is_masked(grid[rows.index("5+"), columns.index("7")])  # 12 mentions
     assert axes.images[0].norm.vmin == -axes.images[0].norm.vmax
     assert {f"{difference.mean():+.1f}", "45"} <= {text.get_text() for text in axes.texts}
-    values = maps.values_of_by_pieces(blocks["a"])
+    values = contiguity.values_of_by_pieces(blocks["a"])
     assert values.loc[("3", "6"), "whole word − token"] == text_of(difference, "+")
     cell |= {"length": "1", "pieces": "2"}
     difference = recalls(blocks["a"], arm="span", **cell) - recalls(blocks["a"], arm="whole_word", **cell)
-    assert points(beside, maps.STEPS["span", "whole_word"])[1] == pytest.approx(difference.mean())
+    assert points(beside, contrasts.STEPS["span", "whole_word"])[1] == pytest.approx(difference.mean())
     assert values.loc[("1", "2"), "span − whole word"] == text_of(difference, "+")
 
 
@@ -293,8 +293,8 @@ def test_dials_begin_with_the_default_world_on_the_same_seeds(blocks):
 def test_vocabularies_are_compared_on_the_same_seeds(blocks):
     long = maps.vocabulary(blocks["c"], blocks["a"]).axes[1]
     for table, condition, style in (
-        (same_seeds(blocks["a"]), "", maps.STEPS["span", "token"]),
-        (blocks["c"], "vocabulary_size=5000", maps.OTHER_STEP),
+        (same_seeds(blocks["a"]), "", contrasts.STEPS["span", "token"]),
+        (blocks["c"], "vocabulary_size=5000", contrasts.OTHER_STEP),
     ):
         cells = [{**CORE, "condition": condition, "tokens_seen": n * M} for n in (3, 6, 12)]
         differences = [

@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from helpers import figures, maps, verdicts
+from helpers import contiguity, figures, maps, verdicts
 from helpers.running import reference
 
 INTERVALS = "recall, paired differences in points with 95% t intervals over replicates"
@@ -21,9 +21,9 @@ def tables() -> dict[str, pd.DataFrame]:
     if not core.empty:
         for unit, name in (("length", "words"), ("pieces", "wordpieces")):
             found[f"Block A: {INTERVALS}, by length in {name} and tokens seen"] = (
-                maps.values_of_decomposition(core, lengths=None, unit=unit)
+                contiguity.values_of_decomposition(core, lengths=None, unit=unit)
             )
-        found["Block A: the same for short and long names"] = maps.values_of_decomposition(core)
+        found["Block A: the same for short and long names"] = contiguity.values_of_decomposition(core)
         found["Block A: F1 by entity length after the last budget"] = figures.values_by_length(core)
         judged = verdicts.judge(core, cost=reference.read_costs("A"))
         said = judged.loc[judged["statement"] > 1, ["statement", "part", "verdict", "status", "reason"]]
@@ -55,7 +55,7 @@ def save_figures(folder: Path = reference.FOLDER.parent) -> list[Path]:
         return paths
     with matplotlib.rc_context({"backend": "agg"}):
         for name, figure in (
-            ("ladder", maps.ladder(core)),
+            ("ladder", contiguity.ladder(core)),
             ("f1_by_entity_length", figures.f1_by_entity_length(core)),
         ):
             paths += figures.save(figure, folder / name)

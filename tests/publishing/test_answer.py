@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from helpers import __main__ as cli
-from helpers import experiment, maps
+from helpers import contiguity, experiment
 from helpers.publishing import answer
 from helpers.running import reference
 
@@ -24,7 +24,7 @@ def test_differences_by_length_are_those_of_the_figures(measured):
     words, pieces, groups = list(tables.values())[:3]
     lengths = ["all", "1", "2", "3", "4", "5+"]
     assert list(words.index) == [(name, tokens) for name in lengths for tokens in (1_000_000, 3_000_000)]
-    pd.testing.assert_frame_equal(groups, maps.values_of_decomposition(measured))
+    pd.testing.assert_frame_equal(groups, contiguity.values_of_decomposition(measured))
     for tokens in (1_000_000, 3_000_000):
         everything = groups.loc[("all names", tokens)].tolist()
         assert words.loc[("all", tokens)].tolist() == everything == pieces.loc[("all", tokens)].tolist()

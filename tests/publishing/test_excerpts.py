@@ -122,7 +122,7 @@ def test_the_real_notebooks_have_what_the_small_one_has(tmp_path):
         assert f"(`{one.name}`) | {one.notebook[:2]} | {one.maximum:g} |" in table
     assert excerpts.minutes().count("\n") == len(exercises.complete_notebooks()) + 2
     ladder = exercises.complete_notebooks()["06_f1_by_entity_length"]
-    cells = [(index, cell) for index, cell in enumerate(ladder.cells) if "maps.ladder(" in cell.source]
+    cells = [(index, cell) for index, cell in enumerate(ladder.cells) if "contiguity.ladder(" in cell.source]
     words = pages.description(ladder, cells[0][0])
-    figure = excerpts.figure("06", "maps.ladder(", tmp_path)
+    figure = excerpts.figure("06", "contiguity.ladder(", tmp_path)
     assert figure == f"![{words}]({tmp_path.name}/06-{cells[0][1].id}.png)"
