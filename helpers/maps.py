@@ -148,6 +148,29 @@ def values_of_short_spans(table: pd.DataFrame, labelled_sentences: int = 100) ->
     )
 
 
+def values_of_boundary(
+    table: pd.DataFrame, reference: pd.DataFrame, labelled_sentences: int = 100
+) -> pd.DataFrame:
+    """Return span_boundary − span in recall as text, by length.
+
+    Args:
+        table: The results table with the arm span_boundary.
+        reference: The one with span; its rows of the same seeds and tokens seen are used.
+        labelled_sentences: Number of labelled sentences in the core cell.
+
+    Returns:
+        A row per length and number of tokens seen, and the support.
+
+    Raises:
+        ValueError: No replicate has both arms.
+    """
+    step = ("span_boundary", "span")
+    both = _beside(table[table["arm"] == step[0]], reference)
+    core = scoring.core_cell(both, "tokens_seen", labelled_sentences=labelled_sentences)
+    summary = contrasts.differences(core, "tokens_seen", None, [step])
+    return contrasts.as_text(summary, ["length", "tokens_seen"], "step", contrasts.labels_of([step]), "+")
+
+
 @plt.rc_context(LOOK)
 def dials(
     table: pd.DataFrame, reference: pd.DataFrame | None = None, labelled_sentences: int = 100

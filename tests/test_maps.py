@@ -1,7 +1,7 @@
 """Figures across conditions show what a plain calculation finds, and nothing covers anything."""
 
 import re
-from itertools import combinations
+from itertools import combinations, product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -307,3 +307,27 @@ def test_vocabularies_are_compared_on_the_same_seeds(blocks):
     assert values.loc[("3+ words", 12 * M), label] == text_of(differences[-1], "+")
     with pytest.raises(ValueError, match="no results for another condition"):
         maps.vocabulary(blocks["e"], blocks["a"])
+
+
+def test_probes_are_compared_within_a_seed(blocks):
+    probes = blocks["a"][blocks["a"]["arm"] == "span_boundary"]
+    found = {
+        ("span_boundary", "span"): (
+            maps.values_of_boundary(probes, blocks["a"]),
+            {"5+": ["5+"], "all": None},
+        ),
+        ("span_short", "whole_word"): (
+            maps.values_of_short_spans(blocks["a"]),
+            {"3+ words": LONG, "1–2 words": ["1", "2"]},
+        ),
+    }
+    for (arm, baseline), (values, groups) in found.items():
+        for (name, lengths), tokens in product(groups.items(), (3 * M, 12 * M)):
+            one, other = (
+                recalls(same_seeds(blocks["a"]), lengths, **CORE, arm=each, tokens_seen=tokens)
+                for each in (arm, baseline)
+            )
+            assert values.loc[(name, tokens)].iloc[-1] == text_of(one - other, "+")
+            assert values.loc[(name, tokens), "replicates"] == "4"
+    with pytest.raises(ValueError, match="two arms"):
+        maps.values_of_short_spans(probes)
