@@ -295,7 +295,7 @@ def hidden_mentions(measured: pd.DataFrame, theory: pd.DataFrame, support: pd.Se
     _title(
         axes,
         "How often is a whole mention hidden?",
-        "measured, by masking strategy; black dashes: theory; log scale",
+        "measured, by masking strategy; short black bars: theory; log scale",
     )
     return figure
 
