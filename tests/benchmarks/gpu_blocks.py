@@ -1,13 +1,14 @@
 """Blocks of the reference on a machine with one GPU, within minutes: a process for each seed and world.
 
-    python -m tests.benchmarks.gpu_blocks D E --processes 16 --minutes 9
+    python -m tests.benchmarks.gpu_blocks E real --minutes 9
     python -m tests.benchmarks.gpu_blocks --check
 
 A model this small keeps a GPU busy for a fraction of a millisecond per step, and Python takes several times
 as long to launch it. So the forward and backward pass of a step are captured once for each shape of batch, as
-a CUDA graph, and replayed (`Graphed`), and many processes share the GPU. The arms, the loop, the masks and
-the recipe are those of `python -m helpers reference`; `--check` trains two arms both ways and prints how far
-apart their losses are, and what each way takes.
+a CUDA graph, and replayed (`Graphed`), and a few processes share the GPU: on an H100, two got further together
+than sixteen, which wait for each other (data/reference/gpu.json). The arms, the loop, the masks and the
+recipe are those of `python -m helpers reference`; `--check` trains two arms both ways and prints how far apart
+their losses are, and what each way takes.
 
 A seed is written as soon as all its arms are scored. What is not written when the minutes are over is lost.
 """
@@ -221,7 +222,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("blocks", nargs="*", choices=[*BLOCKS, []], metavar="BLOCK")
-    parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--check", action="store_true", help="compare both ways, time them, and stop")
     chosen = parser.parse_args()
