@@ -269,8 +269,8 @@ def lasting_outputs(outputs: list) -> list:
 def commit(path: Path, executed: Path) -> None:
     """Write the outputs of an executed copy into the notebook, ready to be committed.
 
-    Cells keep their tags and nbgrader's metadata, and the notebook says which code its outputs come from; all
-    other metadata (widget state, the kernel's version) would only make noise in the history.
+    Cells keep their tags, nbgrader's metadata and whether JupyterLab folds them, and the notebook says which
+    code its outputs come from; all other metadata (widget state, the kernel's version) would only make noise in the history.
 
     Args:
         path: the notebook.
@@ -291,7 +291,7 @@ def commit(path: Path, executed: Path) -> None:
                 output.execution_count = number
     for cell in notebook.cells:
         cell.metadata = {
-            name: cell.metadata[name] for name in ("tags", "nbgrader") if cell.metadata.get(name)
+            name: cell.metadata[name] for name in ("tags", "nbgrader", "jupyter") if cell.metadata.get(name)
         }
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

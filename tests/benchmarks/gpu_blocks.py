@@ -3,12 +3,12 @@
     python -m tests.benchmarks.gpu_blocks E real --minutes 9
     python -m tests.benchmarks.gpu_blocks --check
 
-A model this small keeps a GPU busy for a fraction of a millisecond per step, and Python takes several times
-as long to launch it. So the forward and backward pass of a step are captured once for each shape of batch, as
-a CUDA graph, and replayed (`Graphed`), and a few processes share the GPU: on an H100, two got further together
-than sixteen, which wait for each other (data/reference/gpu.json). The arms, the loop, the masks and the
-recipe are those of `python -m helpers reference`; `--check` trains two arms both ways and prints how far apart
-their losses are, and what each way takes.
+A model this small keeps a GPU busy for a fraction of a millisecond per step, and Python takes several
+times as long to launch it. So the forward and backward pass of a step are captured once for each shape
+of batch, as a CUDA graph, and replayed (`Graphed`), and a few processes share the GPU: on an H100, two
+got further together than sixteen, which wait for each other (data/reference/gpu.json). The arms, the
+loop, the masks and the recipe are those of `python -m helpers reference`; `--check` trains two arms
+both ways and prints how far apart their losses are, and what each way takes.
 
 A seed is written as soon as all its arms are scored. What is not written when the minutes are over is lost.
 """
