@@ -270,7 +270,8 @@ def commit(path: Path, executed: Path) -> None:
     """Write the outputs of an executed copy into the notebook, ready to be committed.
 
     Cells keep their tags, nbgrader's metadata and whether JupyterLab folds them, and the notebook says which
-    code its outputs come from; all other metadata (widget state, the kernel's version) would only make noise in the history.
+    code its outputs come from; all other metadata (widget state, the kernel's version) would only make noise
+    in the history.
 
     Args:
         path: the notebook.
