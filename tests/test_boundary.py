@@ -4,7 +4,6 @@ import ast
 import inspect
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 import torch
 from torch.nn import functional
@@ -191,38 +190,3 @@ def test_head_and_losses_of_the_notebook_give_our_loss(blocks):
     torch.testing.assert_close(
         found[0], model.masked_lm_loss(bert, batch.inputs, batch.positions, batch.labels)
     )
-
-
-def counts(arm: str, correct: dict[str, tuple[int, int]], seed: int, tokens: int = 12) -> list[dict]:
-    """Rows of a results table: from a length to the correct mentions of 10, on two subsets."""
-    cell = {"corpus": "world", "condition": "", "mask_rate": 0.15, "labelled_sentences": 100}
-    return [
-        {"arm": arm, "replicate": seed, "subset": subset, "tokens_seen": tokens, "length": length}
-        | {**cell, "gold": 10, "predicted": 10, "correct": found}
-        for length, both in correct.items()
-        for subset, found in enumerate(both)
-    ]
-
-
-def test_the_notebook_says_what_its_table_says():
-    theirs = defined_by(NOTEBOOK)
-    nothing = pd.DataFrame(columns=["arm"])
-    spans, probes = [], []
-    for seed, noise in zip(range(1000, 1004), (0, 1, 0, 1), strict=True):
-        spans += counts("span", {"1": (4, 4), "2": (5, 5), "5+": (6, 6)}, seed)
-        spans += counts("token", {"1": (9, 9), "2": (9, 9), "5+": (9, 9)}, seed)
-        spans += counts("span", {"1": (0, 0), "2": (0, 0), "5+": (0, 0)}, seed, tokens=1)
-        more = (6 + noise, 6 + noise)
-        probes += counts("span_boundary", {"1": more, "2": (4 + 2 * noise,) * 2, "5+": (2, 4)}, seed)
-        probes += counts("span_short", {"1": (0, 0)}, seed)
-    spans += counts("span", {"1": (0, 0), "2": (0, 0), "5+": (0, 0)}, 1004)  # a seed of block A alone
-    spans, probes = pd.DataFrame(spans), pd.DataFrame(probes)
-    table = theirs["recall_differences"](spans, probes)
-    assert list(table.index) == ["1", "2", "5+", "all"] and (table["n"] == 4).all()
-    assert table["mean"].round(6).tolist() == [25, 0, -30, pytest.approx(-5 / 3)]
-    assert table["names"].tolist() == [40, 40, 40, 120]
-    said = theirs["in_words"](table).splitlines()[1:]
-    assert said == ["  more: 1", "  fewer: 5+", "  cannot tell: 2, all"]
-    for some in ((nothing, probes), (spans, nothing), (nothing, nothing)):
-        assert theirs["recall_differences"](*some).empty
-    assert theirs["in_words"](theirs["recall_differences"](nothing, nothing)).startswith("Not measured")

@@ -19,7 +19,7 @@ def source(tmp_path_factory):
 
 def test_each_slide_has_notes(source):
     titles, *parts = SLIDE.split((source / "index.md").read_text(encoding="utf-8"))
-    assert 15 <= len(parts) // 2 <= 20
+    assert 15 <= len(parts) // 2 <= 22
     for title, slide in zip(parts[::2], parts[1::2], strict=True):
         (notes,) = re.findall(r'<aside class="notes">\n\n(.+?)\n\n</aside>', slide, re.DOTALL)
         assert len(notes.split()) > 20, title
