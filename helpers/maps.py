@@ -67,7 +67,7 @@ def rate_and_length(
         "Recall of names of 3 and more words, by mask rate and what is hidden",
         f"{figures.core_in_words(core)}; {figures.interval_in_words(recall)};\n"
         f"{round(recall['support'].mean()):,} gold mentions per replicate; "
-        "in italics: minus token at the same rate, paired; framed: best of its rate",
+        "in italics: minus token at the same rate, paired; framed: highest of its rate, which is no test",
     )
     return figure
 
@@ -83,15 +83,15 @@ def values_of_rate_and_length(
         labelled_sentences: Number of labelled sentences in the core cell.
 
     Returns:
-        Three rows per mask rate, for recall and its differences to token and to whole word; a column per arm,
-        and the support.
+        Four rows per mask rate, for recall and its differences to the arms before it; a column per arm, and
+        the support.
 
     Raises:
         ValueError: The table has no mask rate but the core's.
     """
     _, recall, differences = _rates(table, reference, labelled_sentences)
     parts = {f"recall, {LONG}": (recall, "")}
-    parts |= {f"minus {LADDER[arm]}": (rows, "+") for arm, rows in differences.items()}
+    parts |= {f"minus {' '.join(LADDER[arm].split())}": (rows, "+") for arm, rows in differences.items()}
     texts = pd.concat(
         [rows.assign(value=name, text=contrasts.texts(rows, sign)) for name, (rows, sign) in parts.items()]
     )
@@ -113,7 +113,8 @@ def _rates(
     core = core[core["arm"].isin(LADDER)]
     scores = scoring.replicate_scores(core, ("arm", "mask_rate"), {LONG: LENGTHS[LONG]})
     recall = scoring.over_replicates(scores, "recall", by=["arm", "mask_rate"])
-    return core, recall, {baseline: _minus(core, recall, baseline) for baseline in ("token", "whole_word")}
+    baselines = ("token", "whole_word", "span_short")
+    return core, recall, {baseline: _minus(core, recall, baseline) for baseline in baselines}
 
 
 def _minus(core: pd.DataFrame, recall: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -307,10 +308,9 @@ def vocabulary(
     """
     core, summary = _vocabulary(table, reference, labelled_sentences)
     lines = list(summary["line"].unique())
-    figure, panels = contrasts.panels(2, 4.0)
+    figure, panels = contrasts.panels(len(LENGTHS), 4.0)
     looks = dict(zip(lines, _vocabulary_styles(lines), strict=True))
-    names = ("all names", LONG)
-    for axes, name in zip(panels, names, strict=True):
+    for axes, name in zip(panels, LENGTHS, strict=True):
         some = summary[summary["length"] == name]
         for line, shift in zip(lines, figures.side_by_side(len(lines)), strict=True):
             rows = some[some["line"] == line].sort_values("tokens_seen")
@@ -353,8 +353,9 @@ def values_of_vocabulary(
     """
     _, summary = _vocabulary(table, reference, labelled_sentences)
     lines = list(summary["line"].unique())
-    summary = summary.sort_values(["length", "tokens_seen"], ascending=[False, True], kind="stable")
-    return contrasts.as_text(summary, ["length", "tokens_seen"], "line", lines, "+")
+    order = pd.Categorical(summary["length"], list(LENGTHS), ordered=True)
+    summary = summary.assign(length=order).sort_values(["length", "tokens_seen"], kind="stable")
+    return contrasts.as_text(summary.astype({"length": str}), ["length", "tokens_seen"], "line", lines, "+")
 
 
 def _vocabulary(
@@ -363,14 +364,13 @@ def _vocabulary(
     others = table[_fields(table) == "vocabulary_size"]
     core = _beside(others, table if reference is None else reference)
     core = core[(core["labelled_sentences"] == labelled_sentences) & np.isclose(core["mask_rate"], 0.15)]
-    lengths = {name: LENGTHS[name] for name in ("all names", LONG)}
     parts = []
     for condition, rows in core.groupby("condition", sort=False):
         size = int(condition.partition("=")[2] or ModelSettings().vocabulary_size)
         steps = [("span", "token")] if condition else [("span", "token"), ("span", "whole_word")]
         for step in steps:
             if set(step) <= set(rows["arm"]):
-                part = contrasts.differences(rows, "tokens_seen", lengths, [step])
+                part = contrasts.differences(rows, "tokens_seen", LENGTHS, [step])
                 parts.append(
                     part.assign(size=size, line=f"{contrasts.style_of(*step).label}, {size:,} wordpieces")
                 )

@@ -291,7 +291,7 @@ def test_dials_begin_with_the_default_world_on_the_same_seeds(blocks):
 
 
 def test_vocabularies_are_compared_on_the_same_seeds(blocks):
-    long = maps.vocabulary(blocks["c"], blocks["a"]).axes[1]
+    long = maps.vocabulary(blocks["c"], blocks["a"]).axes[2]
     for table, condition, style in (
         (same_seeds(blocks["a"]), "", contrasts.STEPS["span", "token"]),
         (blocks["c"], "vocabulary_size=5000", contrasts.OTHER_STEP),
