@@ -4,7 +4,7 @@ As in `figures`, a figure can be read in grey, and `values_of_…` returns its n
 lacks is left out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,6 +19,7 @@ from helpers.figures import GREY, LOOK, Style
 from helpers.settings import ModelSettings, WorldSettings
 
 SHORT_SPANS = ("span_short", "whole_word")
+BOUNDARY = ("span_boundary", "span")
 
 
 @plt.rc_context(LOOK)
@@ -142,11 +143,7 @@ def values_of_short_spans(table: pd.DataFrame, labelled_sentences: int = 100) ->
     Raises:
         ValueError: No replicate has both arms.
     """
-    core = scoring.core_cell(table, "tokens_seen", labelled_sentences=labelled_sentences)
-    summary = contrasts.differences(core, "tokens_seen", LENGTHS, [SHORT_SPANS])
-    return contrasts.as_text(
-        summary, ["length", "tokens_seen"], "step", contrasts.labels_of([SHORT_SPANS]), "+"
-    )
+    return _values_of(SHORT_SPANS, table, LENGTHS, labelled_sentences)
 
 
 def values_of_boundary(
@@ -165,10 +162,18 @@ def values_of_boundary(
     Raises:
         ValueError: No replicate has both arms.
     """
-    step = ("span_boundary", "span")
-    both = _beside(table[table["arm"] == step[0]], reference)
-    core = scoring.core_cell(both, "tokens_seen", labelled_sentences=labelled_sentences)
-    summary = contrasts.differences(core, "tokens_seen", None, [step])
+    both = _beside(table[table["arm"] == BOUNDARY[0]], reference)
+    return _values_of(BOUNDARY, both, None, labelled_sentences)
+
+
+def _values_of(
+    step: tuple[str, str],
+    table: pd.DataFrame,
+    lengths: Mapping[str, Sequence[str]] | None,
+    labelled_sentences: int,
+) -> pd.DataFrame:
+    core = scoring.core_cell(table, "tokens_seen", labelled_sentences=labelled_sentences)
+    summary = contrasts.differences(core, "tokens_seen", lengths, [step])
     return contrasts.as_text(summary, ["length", "tokens_seen"], "step", contrasts.labels_of([step]), "+")
 
 

@@ -147,6 +147,8 @@ def run(blocks: list[Block], processes: int, minutes: float) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
     for block in blocks:
         print(f"block {block.name}: {len(reference.done(block))} of {block.replicates} seeds")
+    if broken := [futures[future][:2] for future in set(futures) - open_ones if future.exception()]:
+        raise SystemExit(f"an arm failed, as said above, in {sorted(set(broken))}")
 
 
 def check() -> None:
@@ -199,8 +201,8 @@ def speed() -> None:
         seconds = _seconds(lambda steps=steps: next(steps))
         share = counter.get_total_flops() / seconds / peak
         print(
-            f"{layers} x {size}, {rows} rows of {length}, float32: {rows * length / seconds:,.0f} tokens a "
-            f"second, {1_000 * seconds:.2f} ms a step, {share:.1%} of the matrix rate"
+            f"{layers} x {size}, 8,192 wordpieces, {rows} rows of {length}: {rows * length / seconds:,.0f} "
+            f"tokens a second, {1_000 * seconds:.2f} ms a step, {share:.1%} of the matrix rate"
         )
 
 
