@@ -162,7 +162,7 @@ BLOCKS = {
         Block(
             "E",
             "In which world does span masking win?",
-            6,
+            4,
             (6_000_000,),
             _one_at_a_time(
                 LADDER,
