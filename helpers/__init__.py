@@ -19,6 +19,7 @@ Loops that fit on a screen, as notebooks 04 and 05 build them
     finetuning             from labelled sentences to a tagger  < model settings tokenization
 What is counted, and what it says
     scoring                mentions by length, F1, intervals
+    portrait               a corpus in numbers: what its names are like  < corpora scoring tokenization
     verdicts               the five statements, judged by rules that were fixed beforehand  < scoring
     why                    what the models know: siblings, losses, whole names, probes, plateaus
                            < masking model scoring tokenization

@@ -5,8 +5,9 @@ are all right, as in CoNLL. Lengths are in words. All F1 values are on the scale
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -616,8 +617,30 @@ class SurfaceIndex:
     """
 
     def __init__(self, text: Iterable[str]) -> None:
-        self._text = _WordSequences(map(_split, text))
-        self._labelled = _WordSequences([])
+        self._text = _WordSequences.of(map(_split, text))
+        self._labelled = _WordSequences.of([])
+
+    @classmethod
+    def open(cls, folder: Path) -> "SurfaceIndex":
+        """Open what `save` has left in a folder; most of it stays on the disk, where processes share it.
+
+        Args:
+            folder: With the files of `save`.
+
+        Returns:
+            The index, without labelled sentences.
+        """
+        index = object.__new__(cls)
+        index._text, index._labelled = _WordSequences.open(folder), _WordSequences.of([])
+        return index
+
+    def save(self, folder: Path) -> None:
+        """Write the index of the text to a folder.
+
+        Args:
+            folder: It has to be there.
+        """
+        self._text.save(folder)
 
     def with_labelled(self, sentences: Iterable[Sequence[str]]) -> "SurfaceIndex":
         """Return an index of the same text with other labelled sentences.
@@ -630,7 +653,7 @@ class SurfaceIndex:
         """
         index = object.__new__(SurfaceIndex)
         index._text = self._text
-        index._labelled = _WordSequences(_split(" ".join(words)) for words in sentences)
+        index._labelled = _WordSequences.of(_split(" ".join(words)) for words in sentences)
         return index
 
     def __call__(self, words: tuple[str, ...]) -> str:
@@ -653,22 +676,48 @@ def _split(line: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]", line)
 
 
+_HALVES = "surrogatepass"  # half of an emoji is no reason to lose a text
+
+
 class _WordSequences:
     """A search for words that stand next to each other in some sentence.
 
     It visits every occurrence of the rarest of the words and compares the neighbours.
     """
 
-    def __init__(self, sentences: Iterable[Sequence[str]]) -> None:
-        self._numbers: dict[str, int] = {}  # word -> its number, from 1
-        flat = [0]
-        for sentence in sentences:
-            flat.extend(self._numbers.setdefault(word, len(self._numbers) + 1) for word in sentence)
-            flat.append(0)  # no word has this number, so no sequence crosses the end of a sentence
-        self._words = np.array(flat, dtype=np.int32)  # [all words]
-        self._positions = np.argsort(self._words, kind="stable")  # positions of number 0, then of 1, …
-        self._ends = np.cumsum(np.bincount(self._words))  # where the positions of each number end
+    def __init__(self, numbers: dict[str, int], words: np.ndarray, positions: np.ndarray) -> None:
+        self._numbers = numbers  # word -> its number, from 1
+        self._words = words  # [all words], 0 at the ends of sentences, so that no sequence crosses one
+        self._positions = positions  # of number 0, then of 1, …
+        self._ends = np.cumsum(np.bincount(words))  # where the positions of each number end
         self._cache: dict[tuple[str, ...], bool] = {}
+
+    @classmethod
+    def of(cls, sentences: Iterable[Sequence[str]]) -> "_WordSequences":
+        numbers: dict[str, int] = {}
+
+        def numbered() -> Iterator[int]:
+            yield 0
+            for sentence in sentences:
+                for word in sentence:
+                    yield numbers.setdefault(word, len(numbers) + 1)
+                yield 0
+
+        words = np.fromiter(numbered(), np.int32)
+        positions = np.argsort(words, kind="stable").astype(np.min_scalar_type(len(words)))
+        return cls(numbers, words, positions)
+
+    @classmethod
+    def open(cls, folder: Path) -> "_WordSequences":
+        known = (folder / "words.txt").read_text(encoding="utf-8", errors=_HALVES).split("\n")[:-1]
+        words, positions = (np.load(folder / f"{name}.npy", "r") for name in ("words", "positions"))
+        return cls({word: number for number, word in enumerate(known, start=1)}, words, positions)
+
+    def save(self, folder: Path) -> None:
+        known = "".join(f"{word}\n" for word in self._numbers)
+        (folder / "words.txt").write_text(known, encoding="utf-8", errors=_HALVES, newline="\n")
+        np.save(folder / "words.npy", self._words)
+        np.save(folder / "positions.npy", self._positions)
 
     def __contains__(self, words: tuple[str, ...]) -> bool:
         if words not in self._cache:
@@ -688,4 +737,4 @@ class _WordSequences:
         return len(starts) > 0
 
     def _positions_of(self, number: int) -> np.ndarray:
-        return self._positions[self._ends[number - 1] : self._ends[number]]
+        return self._positions[self._ends[number - 1] : self._ends[number]].astype(np.int64)

@@ -437,6 +437,20 @@ def test_surface_index_splits_punctuation_off_running_text():
     assert index(("County", "Putian")) == index(("Xianyou", "Putian")) == "never"
 
 
+def test_a_surface_index_is_the_same_from_the_disk(tmp_path):
+    line = (
+        "Jos\u00e9's \ud83d half, a \u2028 Bay"  # a half of an emoji, and a blank that ends lines elsewhere
+    )
+    scoring.SurfaceIndex([line, "", "Rose Bay"]).save(tmp_path)
+    index = scoring.SurfaceIndex.open(tmp_path).with_labelled([["Ada", "Bay"]])
+    assert [index(words) for words in [("Jos\u00e9", "'s"), ("\ud83d",), ("a", "Bay"), ("Rose", "Bay")]] == [
+        "text"
+    ] * 4
+    assert index(("Ada",)) == "labelled" and index(("Bay", "Rose")) == "never"
+    scoring.SurfaceIndex([]).save(tmp_path)
+    assert scoring.SurfaceIndex.open(tmp_path)(("Bay",)) == "never"
+
+
 @given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), max_size=6))
 def test_surface_index_finds_what_plain_search_finds(lines):
     text = [" ".join(line) for line in lines]

@@ -260,8 +260,7 @@ class Arm:
             if self.name not in UNTRAINED:
                 cost = self.pretrained() / "cost.csv"
                 (folder / "cost.csv").write_bytes(cost.read_bytes())
-            text, tables = scoring.SurfaceIndex(self.replicate.corpus.text), []
-            kept = {}
+            text, tables, kept = replicate.surface_index(self.settings, self.number), [], {}
             for tokens, count, subset in self.cells:
                 predicted = self.predictions(tokens, count, subset)
                 counts = count_mentions(self.replicate, predicted, text, count, subset)

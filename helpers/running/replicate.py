@@ -245,6 +245,28 @@ def mention_ids(settings: Settings, number: int = 0) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1)
+def surface_index(settings: Settings, number: int = 0) -> scoring.SurfaceIndex:
+    """Index the unlabelled text of a replicate: made once, and opened from the disk by every arm and process.
+
+    Args:
+        settings: corpus and scale.
+        number: of the replicate, from 0.
+
+    Returns:
+        The index, without labelled sentences.
+
+    Raises:
+        CorpusError: as `load`.
+    """
+    key = {
+        "corpus": corpus_key(settings, settings.scale.first_seed + number),
+        "code": artifacts.source_hash("scoring:SurfaceIndex"),
+    }
+    make = lambda folder: scoring.SurfaceIndex(load(settings, number).corpus.text).save(folder)  # noqa: E731
+    return scoring.SurfaceIndex.open(artifacts.build("index", key, make))
+
+
+@lru_cache(maxsize=1)
 def _corpus_of_files(settings: Settings, files: str) -> corpora.Corpus:
     """Read the reader's corpus once, whatever process wants it next; `files` changes when they do."""
 

@@ -17,25 +17,24 @@ import argparse
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertForMaskedLM
 
-from helpers import model, pretraining, scoring
+from helpers import model, pretraining
 from helpers.blocks import BLOCKS, Block
 from helpers.masking import Vocabulary
 from helpers.model import masked_lm_loss
-from helpers.running import arm, artifacts, reference, replicate
+from helpers.running import artifacts, reference, replicate
 from helpers.running.distributed import Loss
 from helpers.settings import ModelSettings, PretrainingSettings, Settings
 from helpers.tokenization import Blocks
@@ -85,23 +84,10 @@ def units(blocks: list[Block]) -> list[Unit]:
     return found
 
 
-def start() -> None:
-    """Prepare a worker: one thread, and one index of a text for all arms that count against it."""
-    torch.set_num_threads(1)
-    index_of, kept = scoring.SurfaceIndex, {}
-
-    def index(text: Sequence[str]) -> scoring.SurfaceIndex:
-        if id(text) not in kept:
-            kept.clear()
-            kept[id(text)] = (index_of(text), text)  # the text too, so that no other gets its identity
-        return kept[id(text)][0]
-
-    arm.scoring = SimpleNamespace(**{**vars(scoring), "SurfaceIndex": index})
-
-
 def prepare(settings: Settings) -> None:
-    """Make the vocabulary and the packed rows that all seeds of a block share."""
+    """Make the vocabulary, the packed rows and the index of names that all seeds of a block share."""
     replicate.load(settings)
+    replicate.surface_index(settings)
 
 
 def work(unit: Unit) -> str:
@@ -126,7 +112,7 @@ def run(blocks: list[Block], processes: int, minutes: float) -> None:
     end, began = time.monotonic() + 60 * minutes, time.monotonic()
     left, by_name = units(blocks), {block.name: block for block in blocks}
     waiting = {(name, seed): sum(one[:2] == (name, seed) for one in left) for name, seed, _ in left}
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), start)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,))
     for block in blocks:
         if block.corpus != "world":
             pool.submit(prepare, reference.tasks(block, block.first_seed)[0].arm.settings)

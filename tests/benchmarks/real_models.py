@@ -1,0 +1,146 @@
+"""What else the models of block `real` are asked: other people's labels, and how their losses fell.
+
+    python -m tests.benchmarks.real_models losses litbank wnut17 [--processes 2]
+
+Reads what `python -m tests.benchmarks.real_corpora` and then `python -m helpers reference real` made. Each
+model with the largest budget is fine-tuned on all labelled sentences of another set, by the block's recipe,
+and tags its test split: five times for LitBank, whose folds are counted together. Test sentences that stand
+in the text, or eight words in a row of them, are left out. A set is written to data/reference/real, as a
+results table, when all seeds are there; what is cut short goes on from the fine-tunings that are done.
+"""
+
+import argparse
+import json
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from helpers import corpora
+from helpers.blocks import BLOCKS, FOLDER_OF_REAL
+from helpers.reading.overlap import find_held_out
+from helpers.running import artifacts, reference, replicate
+from helpers.running.arm import COLUMNS, Arm, count_mentions, fine_tune_and_tag, read_table
+from helpers.running.replicate import Replicate
+from helpers.settings import processors
+
+SETS = {"litbank": tuple(f"litbank-{fold}" for fold in range(1, 6)), "wnut17": ("wnut17",)}
+BLOCK = BLOCKS["real"]
+OUT = reference.FOLDER.parent / "real"
+PARTS = FOLDER_OF_REAL / "parts"
+NAMED_BY = ["type", "novelty", "length", "pieces"]  # of a row of counts
+
+Job = tuple[str, int, str]  # folder of labelled files, seed, arm
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="+", choices=["losses", *SETS])
+    parser.add_argument("--processes", type=int, default=processors())
+    chosen = parser.parse_args()
+    if "losses" in chosen.what:
+        write(losses(), "losses")
+    folders = [folder for name in chosen.what for folder in SETS.get(name, ())]
+    for folder in folders:
+        print(f"{folder}: {sum(stands_in_text(folder))} test sentences stand in the text", flush=True)
+    jobs = list(product(folders, BLOCK.seeds, BLOCK.conditions[0].arms))
+    jobs = [job for job in jobs if not part(*job).exists()]
+    began = time.monotonic()
+    with ProcessPoolExecutor(chosen.processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        for number, done in enumerate(pool.map(count, jobs), start=1):
+            minutes = (time.monotonic() - began) / number * (len(jobs) - number) / 60
+            print(f"{done}: {len(jobs) - number} to go, {minutes:.0f} minutes", flush=True)
+    for name in SETS:
+        if name in chosen.what:
+            write(together(name), name)
+
+
+def write(table: pd.DataFrame, name: str) -> None:
+    """Write a table, the same bytes for the same numbers."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    table.to_csv(
+        OUT / f"{name}.csv.gz", index=False, float_format="%.4f", compression={"method": "gzip", "mtime": 0}
+    )
+    print(OUT / f"{name}.csv.gz", flush=True)
+
+
+def arm_of(seed: int, name: str) -> Arm:
+    """Return an arm of the block."""
+    (found,) = [task.arm for task in reference.tasks(BLOCK, seed) if task.arm.name == name]
+    return found
+
+
+def losses() -> pd.DataFrame:
+    """Collect the losses of the longest trainings: replicate, arm, tokens_seen, loss."""
+    tables = []
+    for seed, name in product(BLOCK.seeds, [name for name in BLOCK.conditions[0].arms if name != "none"]):
+        history = pd.read_csv(arm_of(seed, name).pretrained() / str(BLOCK.tokens[-1]) / "history.csv")
+        tables.append(history.assign(replicate=seed, arm=name))
+    return pd.concat(tables)[["replicate", "arm", "tokens_seen", "loss"]]
+
+
+def count(job: Job) -> str:
+    """Fine-tune one model on one folder of labelled files, and keep the counts of its test split."""
+    folder, seed, name = job
+    arm = arm_of(seed, name)
+    shared, tokens = with_labels(arm.replicate, folder), 0 if name == "none" else BLOCK.tokens[-1]
+    size = len(shared.sentences("train"))
+    recipe = arm.settings.scale.finetuning
+    predicted = fine_tune_and_tag(shared, arm.model(tokens), size, 0, recipe, arm.dtype)
+    counts = count_mentions(shared, predicted, replicate.surface_index(arm.settings), size, 0)
+    PARTS.mkdir(parents=True, exist_ok=True)
+    table = counts.assign(tokens_seen=tokens, labelled_sentences=size)
+    artifacts.write(part(*job), table.to_csv(index=False, lineterminator="\n"))
+    return f"{folder}, {arm.name} of seed {seed}"
+
+
+def with_labels(shared: Replicate, folder: str) -> Replicate:
+    """Put other labelled sentences into a replicate; its text, vocabulary and models stay."""
+    read = corpora.load(FOLDER_OF_REAL / folder)
+    test = [
+        one for one, stands in zip(read.splits["test"], stands_in_text(folder), strict=True) if not stands
+    ]
+    splits = {**read.splits, "test": test}
+    return replace(shared, corpus=replace(shared.corpus, splits=splits, types=read.types))
+
+
+def stands_in_text(folder: str) -> list[bool]:
+    """Tell for each test sentence whether it, or eight words in a row of it, stands in the block's text."""
+    kept = PARTS / f"{folder}.json"
+    if not kept.exists():
+        text = arm_of(BLOCK.first_seed, "none").replicate.corpus.text
+        test = [words for words, _ in corpora.load(FOLDER_OF_REAL / folder).splits["test"]]
+        lines = [text[number] for number in sorted(find_held_out(text, test).lines)]
+        PARTS.mkdir(parents=True, exist_ok=True)
+        artifacts.write(kept, json.dumps([find_held_out(lines, [words]).sentences > 0 for words in test]))
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def part(folder: str, seed: int, arm: str) -> Path:
+    """Return where the counts of one fine-tuning are kept."""
+    return PARTS / f"{folder}-{seed}-{arm}.csv"
+
+
+def together(name: str) -> pd.DataFrame:
+    """Add up the folds of a set for each seed and arm, with the columns of a results table."""
+    tables = []
+    for seed, arm in product(BLOCK.seeds, BLOCK.conditions[0].arms):
+        folds = pd.concat(read_table(part(folder, seed, arm)) for folder in SETS[name])
+        counts = folds.groupby(NAMED_BY, as_index=False, sort=False).sum()
+        facts = {"corpus": name, "arm": arm, "replicate": seed, "subset": 0, "condition": ""}
+        facts |= {"mask_rate": 0.0 if arm == "none" else arm_of(seed, arm).recipe.mask_rate}
+        facts |= {"tokens_seen": folds["tokens_seen"].iloc[0]}
+        facts |= {"labelled_sentences": folds["labelled_sentences"].iloc[0]}
+        tables.append(counts.assign(**facts)[COLUMNS])
+    return pd.concat(tables, ignore_index=True)
+
+
+if __name__ == "__main__":
+    main()

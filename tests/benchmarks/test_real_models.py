@@ -1,0 +1,81 @@
+"""Other people's labels for the models of block `real`: folds together, and no sentence of the text."""
+
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from helpers.blocks import Condition
+from helpers.running.arm import COLUMNS, read_table
+from helpers.scoring import spans
+from tests import micro
+from tests.benchmarks import real_models
+from tests.benchmarks.real_corpora import read
+
+TINY = (
+    ("core_sentences", 20),
+    ("model.vocabulary_size", 600),
+    ("model.hidden_size", 16),
+    ("model.length", 64),
+    ("pretraining.short_rows", ()),
+    ("pretraining.warmup_tokens", 1_600),
+    ("finetuning.steps", 5),
+)
+
+
+@pytest.fixture
+def folds(tmp_path, monkeypatch):
+    """The block in miniature, and two folds; a test sentence of the first stands in the text."""
+    own = micro.own_files(tmp_path)
+    text = (own / "text.txt").read_text(encoding="utf-8").split("\n")
+    leak = next(line.split() for line in text if len(line.split()) >= 8)
+    for fold in ("litbank-1", "litbank-2"):
+        shutil.copytree(own, tmp_path / fold, ignore=shutil.ignore_patterns("text.txt"))
+    with (tmp_path / "litbank-1" / "test.txt").open("a", encoding="utf-8") as file:
+        file.write("\n" + "".join(f"{word}\tO\n" for word in leak))
+    small = replace(
+        real_models.BLOCK,
+        replicates=1,
+        tokens=(16_384,),
+        conditions=(Condition(("none", "token"), TINY),),
+        corpus=str(own),
+        text=(str(own / "text.txt"),),
+    )
+    changes = {"BLOCK": small, "FOLDER_OF_REAL": tmp_path, "PARTS": tmp_path / "parts"}
+    changes |= {"OUT": tmp_path / "out", "SETS": {"litbank": ("litbank-1", "litbank-2")}}
+    for name, value in changes.items():
+        monkeypatch.setattr(real_models, name, value)
+    # Threads, since other processes would not see these changes.
+    monkeypatch.setattr(real_models, "ProcessPoolExecutor", lambda processes, *_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(real_models.artifacts, "FOLDER", tmp_path / "artifacts")
+    real_models.replicate.surface_index.cache_clear()
+    yield [tmp_path / fold for fold in changes["SETS"]["litbank"]]
+    real_models.replicate.surface_index.cache_clear()
+
+
+def test_folds_are_counted_together_without_what_stands_in_the_text(folds, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["real_models", "losses", "litbank"])
+    real_models.main()
+    printed = capsys.readouterr().out
+    assert "litbank-1: 1 test sentences" in printed and "litbank-2: 0 test sentences" in printed
+    table = read_table(tmp_path / "out" / "litbank.csv.gz")
+    assert list(table) == COLUMNS and set(table["corpus"]) == {"litbank"}
+    mentions = sum(len(spans(tags)) for fold in folds for _, tags in read(fold / "test.txt"))
+    assert table.groupby("arm")["gold"].sum().to_dict() == {"none": mentions, "token": mentions}
+    assert dict(zip(table["arm"], table["tokens_seen"], strict=True)) == {"none": 0, "token": 16_384}
+    fell = pd.read_csv(tmp_path / "out" / "losses.csv.gz")
+    assert set(fell["arm"]) == {"token"} and set(fell["replicate"]) == {1000} and fell["loss"].gt(0).all()
+
+
+def test_what_is_done_is_not_done_again(folds, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["real_models", "litbank"])
+    real_models.main()
+    made = (tmp_path / "out" / "litbank.csv.gz").read_bytes()
+    monkeypatch.setattr(real_models, "fine_tune_and_tag", None)
+    capsys.readouterr()
+    real_models.main()
+    assert (tmp_path / "out" / "litbank.csv.gz").read_bytes() == made
+    assert "to go" not in capsys.readouterr().out
