@@ -371,29 +371,23 @@ def _split_gain(split_gain: Callable) -> None:
     )
 
 
-@exercise("paired_interval")
-def _paired_interval(paired_interval: Callable) -> None:
-    token, span = [70.0, 80.0, 60.0, 90.0], [73.0, 81.0, 65.0, 92.0]  # differences 3, 1, 5, 2
-    low, high = paired_interval(span, token)
-    mean, half = (low + high) / 2, (high - low) / 2
-    deviation, t = 1.707825, 3.182446  # of the differences (n - 1); Student's t, 97.5%, 3 degrees of freedom
-    assert low <= high, "the lower bound comes first: (low, high)"
-    assert not isclose(mean, -2.75, rel_tol=1e-3), "this is token - span; compute span - token"
-    assert isclose(mean, 2.75, rel_tol=1e-3), f"the middle is the mean difference, 2.75, not {mean:.2f}"
-    root = 2  # the square root of n
+@exercise("replicates_needed")
+def _replicates_needed(replicates_needed: Callable) -> None:
+    differences = [3.0, 1.0, 5.0, 2.0]
+    found = replicates_needed(list(differences), 0.5), replicates_needed(list(differences), 1.0)
     wrong = {
-        "1.96 is the quantile of the normal distribution; Student's t is wider": 1.959964 * deviation / root,
-        "this is a 90% interval: 5% are left on each side, not 2.5%": 2.353363 * deviation / root,
-        "the standard deviation is divided by n; with ddof=1 it is divided by n - 1": t * 1.479020 / root,
-        "the division by the square root of n is missing": t * deviation,
-        "divided by n instead of its square root": t * deviation / 4,
-        "n degrees of freedom; one is spent on the mean, n - 1 are left": 2.776445 * deviation / root,
+        (45, 12): "1.96 is the quantile of the normal distribution; Student's t is wider",
+        (34, 10): "this is for a 90% interval: 5% are left on each side, not 2.5%",
+        (37, 11): "the standard deviation is divided by n; with ddof=1 it is divided by n - 1",
+        (119, 30): "the quantile is that of the four values; it changes with n",
+        (47, 13): "one too few: with this n the interval is still wider than asked",
+        (49, 15): "one too many: one replicate fewer is already narrow enough",
     }
-    for mistake, width in wrong.items():
-        assert not isclose(half, width, rel_tol=1e-3), mistake
-    assert half < 10, "far too wide: did you subtract within each replicate before taking the deviation?"
-    assert isclose(half, t * deviation / root, rel_tol=1e-3), (
-        f"expected 2.75 - 2.72 and 2.75 + 2.72, got {low:.2f} and {high:.2f}"
+    assert found not in wrong, wrong[found]
+    assert found == (48, 14), f"for half widths of 0.5 and 1 expected 48 and 14 replicates, got {found}"
+    assert replicates_needed(list(differences), 100.0) == 2, "no interval without a spread: n is at least 2"
+    assert replicates_needed([10 * value for value in differences], 10.0) == 14, (
+        "ten times the spread and ten times the width need as many replicates"
     )
 
 

@@ -74,6 +74,10 @@ def ladder(
             contrasts.errorbar(axes, np.arange(len(arms)) + shift, rows, color=colour, marker=marker)
         axes.set_xticks(range(len(arms)), [LADDER[arm] for arm in arms])
         axes.set_xlim(-0.3, len(arms) - 0.75)
+        low, high = axes.get_ylim()
+        axes.set_ylim(
+            max(low, 0), min(high, 100)
+        )  # intervals of two replicates go beyond what a score can be
         axes.set_title(f"{MEASURES[measure]} (0–100)", loc="left", fontsize=10, pad=24)
         _bracket(axes, "within words", arms, "token", "whole_word")
         _bracket(axes, "across words", arms, "whole_word", "span" if "span" in arms else "span_short")
@@ -308,7 +312,10 @@ def precision_and_recall(table: pd.DataFrame, labelled_sentences: int = 100) -> 
         [Line2D([], [], **figures.look_of(arm)) for arm in figures.arms_in(summary)],
     )
     panels[0].set_ylabel("precision and recall (0–100)")
-    figure.supxlabel("entity length (words), and below it the gold mentions per replicate", fontsize=10)
+    below = (
+        "entity length (words); below it the gold mentions per replicate (precision: of the predicted ones)"
+    )
+    figure.supxlabel(below, fontsize=10)
     return figure
 
 
@@ -458,9 +465,10 @@ def by_pieces(
     grid = cells.pivot(index="words", columns="pieces", values="mean").loc[words, pieces]
     figure, (axes, beside) = plt.subplots(1, 2, figsize=(WIDTH, 4.3), width_ratios=(1.9, 1))
     most = np.nanmax(np.abs(grid.to_numpy()))
+    least = 0 if np.nanmin(grid.to_numpy()) >= 0 else -most
     # The middle of the map alone: on its dark ends black numbers could not be read.
-    colours = ListedColormap(plt.get_cmap("PuOr_r")(np.linspace(0.24, 0.76, 255)))
-    image = axes.imshow(grid, cmap=colours, vmin=-most, vmax=most, aspect="auto")
+    colours = ListedColormap(plt.get_cmap("PuOr_r")(np.linspace(0.24 if least else 0.5, 0.76, 255)))
+    image = axes.imshow(grid, cmap=colours, vmin=least, vmax=most, aspect="auto")
     for cell in cells.itertuples():
         place = pieces.index(cell.pieces), words.index(cell.words)
         sure = cell.low > 0 or cell.high < 0

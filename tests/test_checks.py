@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from math import comb
 
 import numpy as np
@@ -107,11 +108,11 @@ def split_gain(before, after):
     return recall, precision
 
 
-def paired_interval(span, token):
-    differences = np.array(span) - np.array(token)
-    n = len(differences)
-    half = stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n)
-    return differences.mean() - half, differences.mean() + half
+def replicates_needed(differences, half_width, quantile=0.975, ddof=1, more=0):
+    n, deviation = 2, np.std(differences, ddof=ddof)
+    while stats.t.ppf(quantile, n - 1) * deviation / np.sqrt(n) > half_width:
+        n += 1
+    return n + more
 
 
 def no_difference(intervals, smallest):
@@ -161,7 +162,7 @@ SOLUTIONS = [
     tags_of_words,
     repair,
     split_gain,
-    paired_interval,
+    replicates_needed,
     no_difference,
     false_alarm,
     neighbours_of_run,
@@ -249,25 +250,14 @@ def changed_in_place(word_ids, token_priority):
     return token_priority.copy_(anchor_priority(word_ids, token_priority))
 
 
-def paired_mistake(quantile=0.975, lost=1, ddof=1, power=0.5):
-    def wrong(span, token):
-        differences = np.array(span) - np.array(token)
-        n = len(differences)
-        half = stats.t.ppf(quantile, n - lost) * differences.std(ddof=ddof) / n**power
-        return differences.mean() - half, differences.mean() + half
+def by_quantile(quantile_of):
+    def wrong(differences, half_width):
+        n, deviation = 2, np.std(differences, ddof=1)
+        while quantile_of(differences) * deviation / np.sqrt(n) > half_width:
+            n += 1
+        return n
 
     return wrong
-
-
-def unpaired_interval(span, token):
-    interval = stats.ttest_ind(span, token).confidence_interval()
-    return interval.low, interval.high
-
-
-def normal_interval(span, token):
-    differences = np.array(span) - np.array(token)
-    half = 1.959964 * differences.std(ddof=1) / np.sqrt(len(differences))
-    return differences.mean() - half, differences.mean() + half
 
 
 def in_one_order(before, after):
@@ -492,14 +482,15 @@ MISTAKES = [
     ("split_gain", in_the_other_order, "mean of both orders"),
     ("split_gain", precision_forgotten, "add up to 22.2"),
     ("split_gain", undefined_precision, "nothing is predicted"),
-    ("paired_interval", normal_interval, "1.96"),
-    ("paired_interval", unpaired_interval, "subtract within each replicate"),
-    ("paired_interval", paired_mistake(quantile=0.95), "90%"),
-    ("paired_interval", paired_mistake(ddof=0), "ddof"),
-    ("paired_interval", paired_mistake(power=0), "square root of n is missing"),
-    ("paired_interval", paired_mistake(power=1), "instead of its square root"),
-    ("paired_interval", paired_mistake(lost=0), "degrees of freedom"),
-    ("paired_interval", lambda span, token: paired_interval(token, span), "token - span"),
+    ("replicates_needed", by_quantile(lambda differences: 1.959964), "1.96"),
+    ("replicates_needed", by_quantile(lambda d: stats.t.ppf(0.975, len(d) - 1)), "changes with n"),
+    ("replicates_needed", partial(replicates_needed, quantile=0.95), "90%"),
+    ("replicates_needed", partial(replicates_needed, ddof=0), "ddof"),
+    ("replicates_needed", partial(replicates_needed, more=-1), "one too few"),
+    ("replicates_needed", partial(replicates_needed, more=1), "one too many"),
+    ("replicates_needed", lambda d, width: max(3, replicates_needed(d, width)), "at least 2"),
+    ("replicates_needed", lambda d, width: replicates_needed(d, max(width, 0.9)), "expected 48 and 14"),
+    ("replicates_needed", lambda d, width: {0.5: 48, 1.0: 14}.get(width, 2), "ten times the spread"),
     ("false_alarm", looks(last=-1), "looked at the end only"),
     ("false_alarm", looks(both=False), "a loss too"),
     ("false_alarm", looks(first=2), "first look comes after"),

@@ -78,11 +78,11 @@ class Plan:
         few = "It decides statement 1. Statements 2 to 5 get no verdict, "
         few += f"which takes {REPLICATES_NEEDED} replicates: "
         if self.replicates == 1:
-            return f"{few}there are differences, without intervals."
+            return f"{few}their differences are printed, without intervals."
         reach, enough = (t.ppf(0.975, n - 1) / n**0.5 for n in (self.replicates, REPLICATES_NEEDED))
         return (
-            f"{few}there are\ndifferences, whose 95% intervals reach {reach:.1f} times the spread between "
-            f"replicates either way ({enough:.1f} times with {REPLICATES_NEEDED})."
+            f"{few}their\ndifferences are printed, with 95% intervals of ±{reach:.1f} standard deviations "
+            f"over replicates (±{enough:.1f} with {REPLICATES_NEEDED})."
         )
 
 

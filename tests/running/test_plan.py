@@ -94,9 +94,9 @@ def test_an_hour_of_two_slow_cores_holds_two_replicates_on_real_text(settings, f
         (
             "laptop",
             1,
-            "get no verdict, which takes 8 replicates: there are differences, without",
+            "get no verdict, which takes 8 replicates: their differences are printed, without",
         ),
-        ("laptop", 2, "reach 9.0 times the spread between replicates either way (0.8 times with 8)"),
+        ("laptop", 2, "95% intervals of ±9.0 standard deviations over replicates (±0.8 with 8)"),
         ("laptop", 8, "statements 2 to 5 as far as the intervals allow"),
     ],
 )
