@@ -219,7 +219,9 @@ def test_the_map_of_pieces_leaves_rare_sizes_empty(blocks):
     difference = recalls(blocks["a"], arm="whole_word", **cell) - recalls(blocks["a"], arm="token", **cell)
     assert grid[rows.index("3"), columns.index("6")] == pytest.approx(difference.mean())
     assert np.ma.is_masked(grid[rows.index("5+"), columns.index("7")])  # 12 mentions
-    assert axes.images[0].norm.vmin == -axes.images[0].norm.vmax
+    assert axes.images[0].norm.vmin == 0 and grid.min() >= 0
+    both_signs = contiguity.by_pieces(blocks["a"], "span", "whole_word").axes[0].images[0]
+    assert both_signs.norm.vmin == -both_signs.norm.vmax and both_signs.get_array().min() < 0
     assert {f"{difference.mean():+.1f}", "45"} <= {text.get_text() for text in axes.texts}
     values = contiguity.values_of_by_pieces(blocks["a"])
     assert values.loc[("3", "6"), "whole word − token"] == text_of(difference, "+")

@@ -17,10 +17,12 @@ WORKED_OUT = {  # in prose, or by a solution that the reader runs
     "02": {"14.8": "9 of 61"},
     "04": {
         "0.16": "1.21 - 1.05",
+        "0.39": "3.93 - 3.54",
         "0.4": "the recipe's short rows, in millions",
         "0.8": "the recipe's short rows, in millions",
         "15.5": "worked out in the sentence",
     },
+    "06": {"0.05": "exercise 3's solution"},
     "07": {
         "3.9": "12 times 0.32",
         "3.4": "12 times 0.28",
