@@ -81,7 +81,7 @@ def ladder(
         axes.set_title(f"{MEASURES[measure]} (0–100)", loc="left", fontsize=10, pad=24)
         _bracket(axes, "within words", arms, "token", "whole_word")
         _bracket(axes, "across words", arms, "whole_word", "span" if "span" in arms else "span_short")
-    figure.supxlabel("what is hidden in one piece, and its mean length", fontsize=10)
+    figure.supxlabel("what is hidden together, and its mean length as drawn", fontsize=10)
     panels[0].set_ylabel(" and ".join(MEASURES[measure] for measure in measures))
     for axes, measure in zip(panels, measures, strict=True):
         last = summary[(summary["arm"] == arms[-1]) & (summary["measure"] == measure)].set_index("length")

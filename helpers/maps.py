@@ -62,7 +62,7 @@ def rate_and_length(
             frame = {"fill": False, "edgecolor": "black", "linewidth": 2.2, "zorder": 3}
             axes.add_patch(Rectangle((x - 0.475, y - 0.465), 0.95, 0.93, **frame))
     contrasts.tiles(axes, [LADDER[arm] for arm in arms], [f"{100 * rate:.0f}%" for rate in rates])
-    axes.set(xlabel="what is hidden in one piece, and its mean length", ylabel="mask rate")
+    axes.set(xlabel="what is hidden together, and its mean length as drawn", ylabel="mask rate")
     figures.header(
         figure,
         "Recall of names of 3 and more words, by mask rate and what is hidden",

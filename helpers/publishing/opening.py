@@ -29,23 +29,24 @@ def choose(sentences: Sequence[Sequence[str]], gold: Tags, predicted: Mapping[st
 
     Returns:
         `words`, `gold` and `predicted` of that sentence; how many `sentences` there are, how many have one
-        long name (`with_long_name`), and in how many of these one model alone finds it (`split`).
+        long name (`with_long_name`), in how many of these one model alone finds it (`split`), and how often
+        that is which (`found_by`).
 
     Raises:
         ValueError: there is no such sentence.
     """
-    with_long_name, split, fitting = 0, 0, []
+    with_long_name, found_by, fitting = 0, dict.fromkeys(predicted, 0), []
     for number, truth in enumerate(map(spans, gold)):
         long = [mention for mention in truth if mention[2] - mention[1] >= LONG]
         if len(long) != 1:
             continue
         with_long_name += 1
-        right, wrong = sorted(
-            (tags[number] for tags in predicted.values()), key=lambda tags: long[0] not in spans(tags)
-        )
-        if long[0] not in spans(right) or long[0] in spans(wrong):
+        finders = [arm for arm, tags in predicted.items() if long[0] in spans(tags[number])]
+        if len(finders) != 1:
             continue
-        split += 1
+        found_by[finders[0]] += 1
+        right = predicted[finders[0]][number]
+        (wrong,) = [tags[number] for arm, tags in predicted.items() if arm not in finders]
         rest_is_right = spans(right) == truth and set(truth) - set(spans(wrong)) == set(long)
         if len(truth) > 1 and rest_is_right and not _orphans(wrong):
             fitting.append((len(sentences[number]), number))
@@ -58,7 +59,8 @@ def choose(sentences: Sequence[Sequence[str]], gold: Tags, predicted: Mapping[st
         "predicted": {arm: list(tags[number]) for arm, tags in predicted.items()},
         "sentences": len(sentences),
         "with_long_name": with_long_name,
-        "split": split,
+        "split": sum(found_by.values()),
+        "found_by": found_by,
     }
 
 

@@ -20,8 +20,9 @@ def choose(gold, token, span):
 
 @pytest.mark.parametrize("wrong", [MISSED, CUT])
 def test_either_model_may_be_the_one_that_finds_it(wrong):
-    for token, span in ((TRUTH, wrong), (wrong, TRUTH)):
+    for arm, token, span in (("token", TRUTH, wrong), ("span", wrong, TRUTH)):
         chosen = choose([TRUTH], [token], [span])
+        assert chosen["found_by"] == {"token": 0, "span": 0} | {arm: 1}
         assert chosen["gold"] == TRUTH and chosen["predicted"] == {"token": token, "span": span}
         assert (chosen["sentences"], chosen["with_long_name"], chosen["split"]) == (1, 1, 1)
 
@@ -64,4 +65,5 @@ def test_the_committed_sentence_follows_the_rule():
         chosen[name] for name in ("words", "gold", "predicted")
     ]
     assert 0 < chosen["split"] < chosen["with_long_name"] < chosen["sentences"]
+    assert sum(chosen["found_by"].values()) == chosen["split"]
     assert len(spans(chosen["gold"])) > 1
