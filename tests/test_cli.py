@@ -124,7 +124,7 @@ def test_a_wrong_option_is_named(arguments, said, capsys):
         (["run", "--corpus", "no/such/folder"], {"SCALE": "smoke"}, "no/such/folder: no such folder"),
         (["report", "--out", "nothing-there"], {}, "holds no results.csv: finish a run first"),
         (["plan", "--text", "news.txt"], {}, "the built-in world brings its own text"),
-        (["notebooks", "09"], {}, "no notebook in notebooks/ has a name that starts with 09"),
+        (["notebooks", "99"], {}, "no notebook in notebooks/ has a name that starts with 99"),
         (["notebooks"], {"SCALE": "huge"}, "SCALE is 'huge'"),
         (["address", "--repository", "ftp://a"], {}, "is not of the form https://github.com/OWNER/NAME"),
         (["plan", "--seed", "one"], {}, "SEED is 'one'; choose a whole number"),
@@ -145,13 +145,24 @@ def test_a_wrong_option_is_named(arguments, said, capsys):
         (["coursework", "release", "--release", "out"], {}, "address"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, variables, said, tmp_path):
+def test_bad_input_is_one_line_and_exit_code_2(arguments, variables, said, tmp_path, environment, capsys):
     (tmp_path / "a-file").touch()
-    command = [sys.executable, "-m", "helpers", *arguments]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OUT": str(tmp_path / "out"), **variables}
-    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+    environment.chdir(tmp_path)
+    environment.setenv("OUT", str(tmp_path / "out"))
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    try:
+        code = cli.main(arguments)
+    except SystemExit as left:  # of the parser
+        code = left.code
+    assert code == 2 and said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_bad_input_in_a_process_of_its_own(tmp_path):
+    done = started(tmp_path, command=["report"], stderr=subprocess.PIPE)
+    _, complaint = done.communicate(timeout=100)
+    assert done.returncode == 2 and "Traceback" not in complaint
+    assert "holds no results.csv: finish a run first" in complaint.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
