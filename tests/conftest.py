@@ -4,7 +4,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a hub's library
 # Before anything imports torch: threads that wait for each other do not spin. Where tests run side by side,
-# one that spins takes the processor from the one that it waits for. That was measured to cost a factor of 20.
+# one that spins takes the processor from the one that it waits for.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hypothesis
