@@ -215,7 +215,7 @@ BLOCKS = {
             "Does it hold on real text and real names?",
             8,
             REAL.tokens,
-            (Condition(("none", *LADDER)),),
+            (Condition(("none", *SCHEMES)),),
             labelled_sentences=(100, 500, CROSSNER_SENTENCES),
             every_size=True,
             corpus=CROSSNER,

@@ -1,14 +1,12 @@
 """Blocks of the reference on a machine with one GPU, within minutes: a process for each seed and world.
 
     python -m tests.benchmarks.gpu_blocks E real --minutes 9
-    python -m tests.benchmarks.gpu_blocks --check
+    python -m tests.benchmarks.gpu_blocks --check --speed
 
-A model this small keeps a GPU busy for a fraction of a millisecond per step, and Python takes several
-times as long to launch it. So the forward and backward pass of a step are captured once for each shape
-of batch, as a CUDA graph, and replayed (`Graphed`), and a few processes share the GPU: on an H100, two
-got further together than sixteen, which wait for each other (data/reference/gpu.json). The arms, the
-loop, the masks and the recipe are those of `python -m helpers reference`; `--check` trains two arms
-both ways and prints how far apart their losses are, and what each way takes.
+The steps are replayed as CUDA graphs (`graphs.py`), and a few processes share the GPU: on an H100, two got
+further together than sixteen, which wait for each other (data/reference/gpu.json). The arms, the loop, the
+masks and the recipe are those of `python -m helpers reference`. `--check` trains both ways and prints how far
+apart they are and what each takes, `--check-finetuning` likewise; `--speed` times steps of three sizes.
 
 A seed is written as soon as all its arms are scored. What is not written when the minutes are over is lost.
 """
@@ -28,16 +26,16 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertForMaskedLM
 
-from helpers import model, pretraining
+from helpers import finetuning, model, pretraining
 from helpers.blocks import BLOCKS, Block
 from helpers.masking import Vocabulary
 from helpers.model import masked_lm_loss
 from helpers.running import artifacts, reference, replicate
-from helpers.running.distributed import Loss
-from helpers.settings import ModelSettings, PretrainingSettings, Settings
-from helpers.tokenization import Blocks
+from helpers.settings import FinetuningSettings, ModelSettings, PretrainingSettings, Settings
+from helpers.tokenization import Blocks, Windows
+from tests.benchmarks import graphs
+from tests.benchmarks.graphs import Graphed
 
 SIZES = ((2, 128, 32, 64), (4, 256, 32, 128), (4, 256, 512, 128))  # layers, units, rows, their length
 CHECKED_TOKENS = 400_000, 1_200_000  # the second budget sees rows of all three lengths
@@ -45,40 +43,16 @@ CHECKED_TOKENS = 400_000, 1_200_000  # the second budget sees rows of all three 
 Unit = tuple[str, int, tuple[reference.Task, ...]]  # name of a block, seed, tasks
 
 
-class Graphed(pretraining.Group):
-    """A process alone that replays the forward and backward pass, captured once for each shape of batch.
-
-    For float32: under autocast a capture would need its cache turned off.
-
-    Source:
-        https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture
-    """
-
-    def loss_of(self, bert: BertForMaskedLM) -> Callable[..., torch.Tensor]:
-        """Return a model's loss; that of the boundary objective, whose shapes vary, is not captured."""
-        if hasattr(bert, "boundary") or bert.device.type != "cuda":
-            return super().loss_of(bert)
-        captured: dict[tuple, Callable[..., torch.Tensor]] = {}
-
-        def loss(*batch: torch.Tensor) -> torch.Tensor:
-            shapes = tuple(tensor.shape for tensor in batch)
-            if shapes not in captured:
-                samples = tuple(tensor.clone() for tensor in batch)
-                captured[shapes] = torch.cuda.make_graphed_callables(
-                    Loss(bert), samples, allow_unused_input=True
-                )
-            return captured[shapes](*batch).clone()  # the next replay overwrites what this one returned
-
-        return loss
-
-
 def units(blocks: list[Block]) -> list[Unit]:
-    """List what is missing of some blocks: the tasks that read the same replicate together."""
+    """List what is missing of some blocks: the tasks that invent the same world together, others alone."""
     found: list[Unit] = []
     for block in blocks:
         for seed in block.seeds:
             if seed not in reference.done(block):
                 tasks = reference.tasks(block, seed)
+                if block.corpus != "world":
+                    found += [(block.name, seed, (task,)) for task in tasks]
+                    continue
                 for _, some in groupby(tasks, lambda task: task.arm.settings):
                     found.append((block.name, seed, tuple(some)))
     return found
@@ -107,12 +81,12 @@ def work(unit: Unit) -> str:
     return f"{len(tasks)} arms, {million:.0f} M tokens in {trained:.0f} of {time.monotonic() - began:.0f} s"
 
 
-def run(blocks: list[Block], processes: int, minutes: float) -> None:
-    """Make blocks, and stop when the minutes are over."""
+def run(blocks: list[Block], processes: int, minutes: float, graphed: bool = True) -> None:
+    """Make blocks, and stop when the minutes are over; fine-tuning is not graphed if so wanted."""
     end, began = time.monotonic() + 60 * minutes, time.monotonic()
     left, by_name = units(blocks), {block.name: block for block in blocks}
     waiting = {(name, seed): sum(one[:2] == (name, seed) for one in left) for name, seed, _ in left}
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,))
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), graphs.start, (graphed,))
     for block in blocks:
         if block.corpus != "world":
             pool.submit(prepare, reference.tasks(block, block.first_seed)[0].arm.settings)
@@ -160,6 +134,39 @@ def check() -> None:
             )
         apart = (ways["step by step"] - ways["as graphs"]).abs()
         print(f"{task.arm.name}: losses at most {apart.max():.1e} apart, at first {apart.iloc[0]:.1e}")
+
+
+def check_finetuning() -> None:
+    """Fine-tune a model without dropout both ways, and compare its logits; then time both with dropout."""
+    generator = torch.Generator().manual_seed(0)
+    size = ModelSettings(8_192, 128, initializer_range=0.05)
+    lengths = torch.randint(20, 128, (200, 1), generator=generator)
+    there = torch.arange(128) < lengths  # [rows, length]
+    ids = torch.randint(200, 8_192, there.shape, generator=generator)
+    place = torch.arange(128).expand_as(ids).where(there, -1)
+    labels = (ids % 3).where(there & (ids % 2 == 0), -100)
+    windows = Windows(ids.where(there, 0), there.long(), labels, place, place)
+    bert = model.build(size, 0).to(model.device())
+    alone, made = finetuning.logits_at, {}
+    for way in ("step by step", "as graphs"):
+        if way == "as graphs":
+            graphs.graph_finetuning()
+        for dropout in (0.0, 0.1):
+            recipe = FinetuningSettings(steps=300, dropout=dropout)
+            began = time.monotonic()
+            tagger = finetuning.finetune(bert, windows, ["O", "B-X", "I-X"], recipe)
+            torch.cuda.synchronize()
+            seconds = time.monotonic() - began
+            with torch.no_grad():
+                made[way, dropout] = tagger(windows.input_ids[:50].to(tagger.device)).logits
+            print(f"fine-tuning {way}, dropout {dropout}: {1_000 * seconds / 300:.2f} ms a step")
+    finetuning.logits_at = alone
+    for dropout in (0.0, 0.1):
+        one, other = made["step by step", dropout], made["as graphs", dropout]
+        apart = ((one - other).norm() / one.norm()).item()
+        print(f"logits after 300 steps with dropout {dropout}: {apart:.1e} apart")
+        if not dropout and apart > 0.01:
+            raise SystemExit("fine-tuning as graphs is not the same")
 
 
 def speed() -> None:
@@ -212,10 +219,15 @@ if __name__ == "__main__":
     parser.add_argument("blocks", nargs="*", choices=[*BLOCKS, []], metavar="BLOCK")
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--check", action="store_true", help="compare both ways, time them, and stop")
+    parser.add_argument("--eager-finetuning", action="store_true", help="fine-tune step by step")
+    parser.add_argument("--check", action="store_true", help="train both ways, and stop")
+    parser.add_argument("--check-finetuning", action="store_true", help="fine-tune both ways, and stop")
+    parser.add_argument("--speed", action="store_true", help="time steps of three sizes, and stop")
     chosen = parser.parse_args()
-    if chosen.check:
-        check()
-        speed()
-    else:
-        run([BLOCKS[name] for name in chosen.blocks], chosen.processes, chosen.minutes)
+    checks = {check: chosen.check, check_finetuning: chosen.check_finetuning, speed: chosen.speed}
+    for one, wanted in checks.items():
+        if wanted:
+            one()
+    if not any(checks.values()):
+        names = [BLOCKS[name] for name in chosen.blocks]
+        run(names, chosen.processes, chosen.minutes, not chosen.eager_finetuning)

@@ -19,7 +19,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from helpers import corpora
 from helpers.blocks import BLOCKS, FOLDER_OF_REAL
@@ -28,6 +27,7 @@ from helpers.running import artifacts, reference, replicate
 from helpers.running.arm import COLUMNS, Arm, count_mentions, fine_tune_and_tag, read_table
 from helpers.running.replicate import Replicate
 from helpers.settings import processors
+from tests.benchmarks import graphs
 
 SETS = {"litbank": tuple(f"litbank-{fold}" for fold in range(1, 6)), "wnut17": ("wnut17",)}
 BLOCK = BLOCKS["real"]
@@ -44,6 +44,7 @@ def main() -> None:
     )
     parser.add_argument("what", nargs="+", choices=["losses", *SETS])
     parser.add_argument("--processes", type=int, default=processors())
+    parser.add_argument("--graphs", action="store_true", help="fine-tune as CUDA graphs (graphs.py)")
     chosen = parser.parse_args()
     if "losses" in chosen.what:
         write(losses(), "losses")
@@ -53,7 +54,7 @@ def main() -> None:
     jobs = list(product(folders, BLOCK.seeds, BLOCK.conditions[0].arms))
     jobs = [job for job in jobs if not part(*job).exists()]
     began = time.monotonic()
-    with ProcessPoolExecutor(chosen.processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(chosen.processes, get_context("spawn"), graphs.start, (chosen.graphs,)) as pool:
         for number, done in enumerate(pool.map(count, jobs), start=1):
             minutes = (time.monotonic() - began) / number * (len(jobs) - number) / 60
             print(f"{done}: {len(jobs) - number} to go, {minutes:.0f} minutes", flush=True)

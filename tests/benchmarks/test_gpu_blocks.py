@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers import blocks, finetuning, model, tokenization
 from helpers.blocks import BLOCKS, Condition
 from helpers.running import reference
-from tests.benchmarks import gpu_blocks
+from helpers.settings import FinetuningSettings, ModelSettings
+from tests import micro
+from tests.benchmarks import gpu_blocks, graphs
 
 TINY = (
     ("world.sentences", 1_500),
@@ -50,3 +53,47 @@ def test_a_seed_is_written_as_the_reference_writes_it(block, capsys, monkeypatch
     torch.set_num_threads(before)
     reference.write(block, 1000, reference.tasks(block, 1000))
     assert gzip.decompress(made.read_bytes()) == counts and len(counts) > 1_000
+
+
+def test_real_text_is_prepared_once_and_its_seeds_are_written(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(reference, "FOLDER", tmp_path / "blocks")
+    own = micro.own_files(tmp_path)
+    monkeypatch.setattr(blocks, "REAL", replace(blocks.REAL, core_sentences=20))
+    small = (("model.vocabulary_size", 600), ("pretraining.short_rows", ()), ("model.length", 64))
+    block = replace(
+        BLOCKS["real"],
+        replicates=2,
+        tokens=(16_384,),
+        conditions=(Condition(("none", "span_short"), (*TINY[2:], *small)),),
+        labelled_sentences=(10, 20),
+        corpus=str(own),
+        text=(str(own / "text.txt"),),
+    )
+    gpu_blocks.run([block], processes=2, minutes=5)
+    assert "block real: 2 of 2 seeds" in capsys.readouterr().out
+    made = reference.results(block)
+    assert set(made["arm"]) == {"none", "span_short"} and set(made["replicate"]) == {1000, 1001}
+
+
+def test_fine_tuning_as_graphs_learns_from_the_same_rows(monkeypatch):
+    """A graph replays one shape: padding a batch to it may change no logit that counts, and no weight."""
+    words = [["Anna", "met", "Bo"], ["in", "Oslo"], ["Bo", "left", "Oslo", "for", "good"]]
+    tokenizer = tokenization.train([" ".join(line) for line in words] * 20, 60)
+    windows = tokenization.encode(words, [[1] + [0] * (len(line) - 1) for line in words], tokenizer, 32)
+    bert = model.build(ModelSettings(len(tokenizer), 32, 16, heads=2), 0)
+    recipe = FinetuningSettings(steps=6, batch_size=2, dropout=0)
+    alone = finetuning.finetune(bert, windows, ["O", "B-X"], recipe)
+    shapes = []
+    monkeypatch.setattr(finetuning, "logits_at", finetuning.logits_at)  # puts it back afterwards
+    monkeypatch.setattr(graphs, "_captures", lambda of: True)
+
+    def capture(module, batch):
+        shapes.append([tuple(one.shape) for one in batch])
+        return module
+
+    monkeypatch.setattr(graphs, "_capture", capture)
+    graphs.graph_finetuning()
+    replayed = finetuning.finetune(bert, windows, ["O", "B-X"], recipe)
+    assert shapes == [[(2, 32)] * 3]  # captured once
+    for one, other in zip(alone.parameters(), replayed.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
