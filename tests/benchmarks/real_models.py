@@ -12,6 +12,7 @@ results table, when all seeds are there; what is cut short goes on from the fine
 import argparse
 import json
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -29,7 +30,8 @@ from helpers.running.replicate import Replicate
 from helpers.settings import processors
 from tests.benchmarks import graphs
 
-SETS = {"litbank": tuple(f"litbank-{fold}" for fold in range(1, 6)), "wnut17": ("wnut17",)}
+FOLDS = tuple(f"litbank-{fold}" for fold in range(1, 6))
+SETS = {"litbank": FOLDS, "litbank-1": FOLDS[:1], "wnut17": ("wnut17",)}  # and the first fold alone
 BLOCK = BLOCKS["real"]
 OUT = reference.FOLDER.parent / "real"
 PARTS = FOLDER_OF_REAL / "parts"
@@ -45,13 +47,15 @@ def main() -> None:
     parser.add_argument("what", nargs="+", choices=["losses", *SETS])
     parser.add_argument("--processes", type=int, default=processors())
     parser.add_argument("--graphs", action="store_true", help="fine-tune as CUDA graphs (graphs.py)")
+    parser.add_argument("--replicates", type=int, default=BLOCK.replicates, help="the first seeds alone")
     chosen = parser.parse_args()
+    seeds = BLOCK.seeds[: chosen.replicates]
     if "losses" in chosen.what:
         write(losses(), "losses")
     folders = [folder for name in chosen.what for folder in SETS.get(name, ())]
     for folder in folders:
         print(f"{folder}: {sum(stands_in_text(folder))} test sentences stand in the text", flush=True)
-    jobs = list(product(folders, BLOCK.seeds, BLOCK.conditions[0].arms))
+    jobs = list(product(folders, seeds, BLOCK.conditions[0].arms))
     jobs = [job for job in jobs if not part(*job).exists()]
     began = time.monotonic()
     with ProcessPoolExecutor(chosen.processes, get_context("spawn"), graphs.start, (chosen.graphs,)) as pool:
@@ -60,7 +64,7 @@ def main() -> None:
             print(f"{done}: {len(jobs) - number} to go, {minutes:.0f} minutes", flush=True)
     for name in SETS:
         if name in chosen.what:
-            write(together(name), name)
+            write(together(name, seeds), name)
 
 
 def write(table: pd.DataFrame, name: str) -> None:
@@ -129,10 +133,10 @@ def part(folder: str, seed: int, arm: str) -> Path:
     return PARTS / f"{folder}-{seed}-{arm}.csv"
 
 
-def together(name: str) -> pd.DataFrame:
+def together(name: str, seeds: Iterable[int]) -> pd.DataFrame:
     """Add up the folds of a set for each seed and arm, with the columns of a results table."""
     tables = []
-    for seed, arm in product(BLOCK.seeds, BLOCK.conditions[0].arms):
+    for seed, arm in product(seeds, BLOCK.conditions[0].arms):
         folds = pd.concat(read_table(part(folder, seed, arm)) for folder in SETS[name])
         counts = folds.groupby(NAMED_BY, as_index=False, sort=False).sum()
         facts = {"corpus": name, "arm": arm, "replicate": seed, "subset": 0, "condition": ""}

@@ -178,7 +178,7 @@ def test_the_overview_does_without_files_that_are_missing(small, monkeypatch):
     # in all, less those that are there.
     assert overview.loc["T", "hours left"] != "not known"
     tokens, _ = overview.loc["real", ["million tokens left", "fine-tunings left"]]
-    assert tokens == round(8 * 3 * (16 + 0.15 * 4))
+    assert tokens == round(8 * 4 * (16 + 0.15 * 4))
 
 
 def test_packed_mentions_come_back():
