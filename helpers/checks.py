@@ -517,6 +517,34 @@ def _visible_neighbours(visible_neighbours: Callable) -> None:
     assert found() == [], "without spans there are no neighbours"
 
 
+@exercise("stands_in")
+def _stands_in(stands_in: Callable) -> None:
+    sentence = ["the", "old", "mayor", "of", "Oslo", "spoke"]
+
+    def found(line: str, words_in_a_row: int = 3) -> bool:
+        return bool(stands_in(list(sentence), line.split(), words_in_a_row))
+
+    assert stands_in(list(sentence), list(sentence), 3) is not None, "return True or False"
+    assert found("then the old mayor came"), (
+        "three words in a row of the sentence stand in the line: expected True"
+    )
+    assert not found("old is the mayor of"), (
+        "the line has words of the sentence, but no three of them in a row: compare runs, not sets of words"
+    )
+    assert not found("spoke Oslo of mayor"), "these are words of the sentence backwards: the order counts"
+    assert not found("the old and mayor of course"), "a gap ends a run: look at words next to each other"
+    assert not found("they bathe old mayors"), "mayor is not mayors: compare whole words, not characters"
+    assert found("we hear: of Oslo spoke"), "the last three words of the sentence are a run too"
+    assert found("and the old mayor of Oslo spoke twice", 8), (
+        "a sentence shorter than words_in_a_row counts if the line holds the whole of it"
+    )
+    assert not found("the old mayor of Oslo", 8), (
+        "a part of a sentence shorter than words_in_a_row does not count"
+    )
+    assert not found("The Old Mayor of Paris"), "capital letters count"
+    assert not stands_in([], ["a", "b"], 3), "an empty sentence stands in no line"
+
+
 # ---------------------------------------------------------------- graded exercises: what students see
 # Points come from other checks, which are in the complete notebooks but not in the students'.
 
