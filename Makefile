@@ -1,4 +1,4 @@
-# make run        the whole series: notebooks 00-08, the table, the figure and the report
+# make run        the whole series: notebooks 00-09, the table, the figure and the report
 # make lab        JupyterLab, opened on notebook 00
 # make check      linter, types and the fast unit tests, in about a minute
 # make test       linter, types, unit tests, every notebook at smoke scale; 03 as on Colab and in a browser

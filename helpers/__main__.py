@@ -297,7 +297,7 @@ def _fingerprint(chosen: Settings) -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the whole series: the experiment, notebooks 00-08, the table, the figure and the report.
+    """Run the whole series: the experiment, notebooks 00-09, the table, the figure and the report.
 
     The notebooks build a model of their own; with --model they are left out.
     """

@@ -196,6 +196,7 @@ def dials(
         ValueError: The table has no other world, or no replicate has two of the arms.
     """
     core, summary = _dials(table, reference, labelled_sentences)
+    summary = summary[summary["step"] != contrasts.style_of("whole_word", "token").label]  # follows from both
     rows = list(summary["row"].unique())
     styles = [style for style in STEPS.values() if style.label in set(summary["step"])]
     figure, axes = plt.subplots(figsize=(WIDTH, 1.9 + 0.56 * len(rows)))
@@ -248,7 +249,7 @@ def dials(
 def values_of_dials(
     table: pd.DataFrame, reference: pd.DataFrame | None = None, labelled_sentences: int = 100
 ) -> pd.DataFrame:
-    """Return the values of `dials` as text.
+    """Return the values of `dials` as text, and whole word − token with them.
 
     Args:
         table: The results table with the conditions of other worlds.
@@ -279,7 +280,6 @@ def _dials(
         core,
         "condition",
         {LONG: LENGTHS[LONG]},
-        [("span", "token"), ("span", "whole_word")],
     )
     rows = {"": "default world"}
     for condition in others["condition"].unique():

@@ -6,6 +6,7 @@ import matplotlib
 import pandas as pd
 
 from helpers import contiguity, figures, maps, verdicts
+from helpers.blocks import BLOCKS
 from helpers.running import reference
 
 INTERVALS = "recall, paired differences in points with 95% t intervals over replicates"
@@ -26,8 +27,7 @@ def tables() -> dict[str, pd.DataFrame]:
         found["Block A: the same for short and long names"] = contiguity.values_of_decomposition(core)
         found["Block A: F1 by entity length after the last budget"] = figures.values_by_length(core)
         judged = verdicts.judge(core, cost=reference.read_costs("A"))
-        said = judged.loc[judged["statement"] > 1, ["statement", "part", "verdict", "status", "reason"]]
-        found["The verdicts on statements 2 to 5 (notebook 07 compares the architectures)"] = said
+        found["The verdicts on statements 2 to 5 (notebook 07 compares the architectures)"] = said(judged)
     for block, title, values in (
         ("C", "a vocabulary that tears next to no word", maps.values_of_vocabulary),
         ("D", "mask rate and span length", maps.values_of_rate_and_length),
@@ -36,9 +36,23 @@ def tables() -> dict[str, pd.DataFrame]:
         table = reference.read(block)
         if not (table.empty or core.empty):
             found[f"Block {block}: {title}; {INTERVALS}"] = values(table, core)
+    if not (table := reference.read("real")).empty:
+        labelled = BLOCKS["real"].base.core_sentences
+        found[f"Block real: {INTERVALS}"] = contiguity.values_of_decomposition(
+            table, labelled_sentences=labelled
+        )
+        found["Block real: short spans, the same"] = maps.values_of_short_spans(table, labelled)
+        found["Block real: the verdicts"] = said(
+            verdicts.judge(table, cost=reference.read_costs("real"), labelled_sentences=labelled)
+        )
     if not (table := reference.read("S")).empty:
         found[f"Block S: short spans on fresh seeds; {INTERVALS}"] = maps.values_of_short_spans(table)
     return found
+
+
+def said(judged: pd.DataFrame) -> pd.DataFrame:
+    """Return what `verdicts.judge` said of the statements that a results table can decide."""
+    return judged.loc[judged["statement"] > 1, ["statement", "part", "verdict", "status", "reason"]]
 
 
 def save_figures(folder: Path = reference.FOLDER.parent) -> list[Path]:

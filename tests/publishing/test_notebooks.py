@@ -26,6 +26,7 @@ NAMES = [
     "06_f1_by_entity_length",
     "07_five_statements",
     "08_the_boundary_objective",
+    "09_real_text",
 ]
 series = pytest.mark.parametrize("name", NAMES)
 
