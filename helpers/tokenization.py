@@ -68,7 +68,8 @@ def train(text: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
         Devlin et al. 2019; google-research/bert, tokenization.py. The coverage: Kudo and Richardson 2018,
         SentencePiece.
     """
-    text = list(text)
+    if not isinstance(text, Sequence):  # which is not copied: `Lines` stay on the disk
+        text = list(text)
     backend = _bert_tokenizer(None).backend_tokenizer
     normalize, split = backend.normalizer.normalize_str, backend.pre_tokenizer.pre_tokenize_str
     counts = _count_characters(text)
@@ -170,8 +171,8 @@ def unknown_share(blocks: Blocks, tokenizer: PreTrainedTokenizerFast) -> float:
     """
     if tokenizer.unk_token_id is None:  # a byte-level tokenizer knows everything
         return 0.0
-    pieces = (blocks.word_ids >= 0).sum().item()
-    return (blocks.input_ids == tokenizer.unk_token_id).sum().item() / max(1, pieces)
+    pieces = torch.count_nonzero(blocks.word_ids >= 0).item()  # `sum` would copy every truth value to int64
+    return torch.count_nonzero(blocks.input_ids == tokenizer.unk_token_id).item() / max(1, pieces)
 
 
 def unknown_note(share: float, tokenizer: PreTrainedTokenizerFast) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -139,6 +140,13 @@ def test_the_corpus():
     small = replace(GPU, world=replace(GPU.world, sentences=2_000))
     (worked_out,) = (size for name, size in memory.pretraining(small, False).items() if "corpus" in name)
     assert worked_out == pytest.approx(counted, rel=0.02)
+
+
+def test_to_count_what_is_unknown_takes_little_beside_the_corpus(tmp_path):
+    """A byte for each piece: its rows lie on the disk, and are many more than fit into memory."""
+    rows, tokenizer = rows_of(GPU.model, 1_000), SimpleNamespace(unk_token_id=1)
+    counted = most_allocated(lambda: tokenization.unknown_share(rows, tokenizer), tmp_path)
+    assert counted < rows.input_ids.nbytes / 4
 
 
 @pytest.mark.parametrize("mixed", [False, True])

@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from itertools import groupby
 
 import pytest
@@ -64,6 +65,41 @@ def test_the_same_text_gives_the_same_vocabulary_in_every_process(tmp_path):
         )
         digests.add(hashlib.sha256(run.stdout).hexdigest())
     assert len(digests) == 1
+
+
+class Counted(str):
+    """A line, and how many there are of them at a time."""
+
+    now = most = 0
+
+    def __init__(self, _):
+        Counted.now += 1
+        Counted.most = max(Counted.most, Counted.now)
+
+    def __del__(self):
+        Counted.now -= 1
+
+
+class OnTheDisk(Sequence):
+    """Lines that come into being when they are asked for."""
+
+    def __init__(self, lines):
+        self.lines = lines
+
+    def __len__(self):
+        return len(self.lines)
+
+    def __getitem__(self, number):
+        some = self.lines[number]
+        return Counted(some) if isinstance(some, str) else list(map(Counted, some))
+
+
+def test_the_lines_of_a_long_text_are_not_all_in_memory(monkeypatch):
+    """Nor does it matter to the vocabulary where they come from."""
+    monkeypatch.setattr(tokenization, "BLOCK", 10 * len(TEXT[0]))
+    trained = tokenization.train(OnTheDisk(10 * TEXT), 200)
+    assert 0 < Counted.most < len(10 * TEXT) / 5
+    assert trained.get_vocab() == tokenization.train(iter(10 * TEXT), 200).get_vocab()
 
 
 @pytest.mark.parametrize("text", [[], ["", "  "], ["\u0000\u0007"]])
