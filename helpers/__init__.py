@@ -84,7 +84,7 @@ Wing: publishing it
     publishing/slides      the source of the slides  < publishing settings
     publishing/book        the sources of the web book, and calling Sphinx  < publishing settings
     publishing/answer      what the reference found: the tables and figures that are quoted
-                           < contiguity figures maps running verdicts
+                           < blocks contiguity figures maps running verdicts
     publishing/report      a run told in words, and report.html  < figures publishing settings
     publishing/opening     the sentence that notebook 00 opens with  < experiment running scoring settings
 Wing: assigning it
