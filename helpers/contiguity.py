@@ -74,11 +74,13 @@ def ladder(
             contrasts.errorbar(axes, np.arange(len(arms)) + shift, rows, color=colour, marker=marker)
         axes.set_xticks(range(len(arms)), [LADDER[arm] for arm in arms])
         axes.set_xlim(-0.3, len(arms) - 0.75)
-        low, high = axes.get_ylim()  # which intervals of two replicates stretch beyond what a score can be
-        axes.set_ylim(max(low, 0), min(high, 100))
         axes.set_title(f"{MEASURES[measure]} (0–100)", loc="left", fontsize=10, pad=24)
         _bracket(axes, "within words", arms, "token", "whole_word")
         _bracket(axes, "across words", arms, "whole_word", "span" if "span" in arms else "span_short")
+    low, high = panels[
+        0
+    ].get_ylim()  # intervals of two replicates go beyond what a score can be
+    panels[0].set_ylim(max(low, 0), min(high, 100))
     figure.supxlabel("what is hidden together, and its mean length as drawn", fontsize=10)
     panels[0].set_ylabel(" and ".join(MEASURES[measure] for measure in measures))
     for axes, measure in zip(panels, measures, strict=True):

@@ -141,6 +141,17 @@ def test_the_ladder_climbs_from_tokens_to_spans(blocks):
     assert len(contiguity.ladder(blocks["a"], ["charged_f1"]).axes) == 1
 
 
+def test_no_panel_of_the_ladder_cuts_an_interval(blocks):
+    """Recall reaches further down than F1: the axis that both panels share has to hold both."""
+    for axes in contiguity.ladder(blocks["a"]).axes:
+        low, high = axes.get_ylim()
+        assert axes.containers
+        for container in axes.containers:
+            _, caps, _ = container.lines
+            ends = [end for cap in caps for end in cap.get_ydata()]
+            assert max(0, min(ends)) >= low and min(100, max(ends)) <= high
+
+
 def test_the_parts_of_the_decomposition_add_up(blocks):
     figure = contiguity.decomposition(blocks["a"])
     for axes, lengths in zip(figure.axes, (None, ["1", "2"], LONG), strict=True):
