@@ -77,9 +77,7 @@ def ladder(
         axes.set_title(f"{MEASURES[measure]} (0–100)", loc="left", fontsize=10, pad=24)
         _bracket(axes, "within words", arms, "token", "whole_word")
         _bracket(axes, "across words", arms, "whole_word", "span" if "span" in arms else "span_short")
-    low, high = panels[
-        0
-    ].get_ylim()  # intervals of two replicates go beyond what a score can be
+    low, high = panels[0].get_ylim()  # intervals of two replicates go beyond what a score can be
     panels[0].set_ylim(max(low, 0), min(high, 100))
     figure.supxlabel("what is hidden together, and its mean length as drawn", fontsize=10)
     panels[0].set_ylabel(" and ".join(MEASURES[measure] for measure in measures))
