@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from helpers.settings import ROOT, SCALES, Scale, WorldSettings, real, varied
 
 FIRST_SEED = 1_000  # seeds below were for development
-DTYPE = "float32"  # on every machine: one table never mixes precisions
+DTYPE = "float32"  # on every machine, unless a block says otherwise: one table never mixes precisions
 
 SIZES = (25, 50, 100, 200, 400)  # of the labelled sets
 BASE = replace(
@@ -70,6 +70,7 @@ class Block:
     every_size: bool = False  # fine-tune on every number of labelled sentences after every budget
     corpus: str = "world"
     text: tuple[str, ...] = ()
+    dtype: str = DTYPE  # of pre-training and fine-tuning
 
     @property
     def seeds(self) -> range:
@@ -220,6 +221,17 @@ BLOCKS = {
             every_size=True,
             corpus=CROSSNER,
             text=WIKIPEDIA,
+        ),
+        Block(
+            "real_long",
+            "Do spans catch up on real text with more training?",
+            4,
+            (16_000_000, 38_000_000),
+            (Condition(LADDER),),
+            labelled_sentences=(CROSSNER_SENTENCES,),
+            corpus=CROSSNER,
+            text=WIKIPEDIA,
+            dtype="bfloat16",
         ),
     )
 }

@@ -39,6 +39,17 @@ def test_real_text_has_its_recipe_and_every_cell():
     assert block.cells("span")[0] == (16_000_000, scale.core_sentences, 0), "the core cell"
 
 
+def test_more_training_on_real_text_is_the_same_in_all_but_budget_and_precision():
+    long, block = BLOCKS["real_long"], BLOCKS["real"]
+    (condition,) = long.conditions
+    scale, before = long.scale(condition), block.scale(block.conditions[0])
+    for part in ("model", "pretraining", "finetuning", "words"):
+        assert getattr(scale, part) == getattr(before, part), part
+    assert set(long.seeds) < set(block.seeds) and set(condition.arms) < set(block.conditions[0].arms)
+    assert long.tokens[0] == block.tokens[-1] and long.dtype != block.dtype
+    assert long.cells("span") == ((38_000_000, 2_746, 0), (16_000_000, 2_746, 0))
+
+
 def test_a_condition_is_named_once():
     for block in BLOCKS.values():
         rows = [
@@ -55,5 +66,5 @@ def test_fine_tuning_conditions_use_the_models_of_block_a():
 
 
 def test_the_text_lasts_for_two_passes():
-    longest = max(block.tokens[-1] for block in BLOCKS.values())
+    longest = max(block.tokens[-1] for block in BLOCKS.values() if block.corpus == "world")
     assert BASE.world.sentences == 400_000 and longest <= 2 * 14_664_000  # tokens, at seed 60

@@ -56,7 +56,7 @@ def tasks(block: Block, seed: int) -> list[Task]:
         for name in reversed(condition.arms):
             cells = block.cells(name)
             kept = block.kept_cells(name)
-            found.append(Task(condition, Arm(settings, name, seed - FIRST_SEED, DTYPE, cells, kept)))
+            found.append(Task(condition, Arm(settings, name, seed - FIRST_SEED, block.dtype, cells, kept)))
     return found
 
 
@@ -100,6 +100,8 @@ def facts(block: Block) -> list[dict]:
             source = {"corpus": {"name": name_of(block.corpus), "words": scale.words}}
         parts = {name: asdict(getattr(scale, name)) for name in ("model", "pretraining", "finetuning")}
         cells = {arm: block.cells(arm) for arm in condition.arms}
+        if block.dtype != DTYPE:
+            parts["dtype"] = block.dtype
         listed.append(
             {"condition": condition.name, "tokens": scale.tokens, "cells": cells, **source, **parts}
         )
@@ -181,13 +183,14 @@ def overview() -> pd.DataFrame:
     """
     measured, rows = {}, []
     for block in BLOCKS.values():
-        if block.corpus not in measured:
-            measured[block.corpus] = _speeds(block)
+        kind = block.corpus, block.dtype
+        if kind not in measured:
+            measured[kind] = _speeds(block)
         there = done(block)
         left = [task.arm for seed in block.seeds if seed not in there for task in tasks(block, seed)]
         tokens, cells = sum(arm.tokens_to_train for arm in left), sum(len(arm.cells) for arm in left)
         replicates, hours = f"{len(there)} of {block.replicates}", "not known"
-        if speeds := measured[block.corpus]:
+        if speeds := measured[kind]:
             hours = f"{(tokens / speeds[0] + cells * speeds[1]) / processors() / 3600:.1f}"
         rows.append((block.name, block.question, replicates, round(tokens / 1e6), cells, hours))
     names = ["block", "question", "replicates", "million tokens left", "fine-tunings left", "hours left"]
@@ -299,7 +302,7 @@ def _speeds(block: Block) -> tuple[float, float] | None:
         inputs(block)
     except ReferenceError:
         return None
-    return plan.speeds(_settings(block, block.conditions[0]), DTYPE)
+    return plan.speeds(_settings(block, block.conditions[0]), block.dtype)
 
 
 # --- by name, for notebooks: `experiment` hands these on ---

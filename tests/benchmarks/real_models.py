@@ -7,6 +7,10 @@ model with the largest budget is fine-tuned on all labelled sentences of another
 and tags its test split: five times for LitBank, whose folds are counted together. Test sentences that stand
 in the text, or eight words in a row of them, are left out. A set is written to data/reference/real, as a
 results table, when all seeds are there; what is cut short goes on from the fine-tunings that are done.
+
+    python -m tests.benchmarks.real_models losses --block real_long
+
+writes the losses of another block on real text, beside its counts.
 """
 
 import argparse
@@ -22,7 +26,7 @@ from pathlib import Path
 import pandas as pd
 
 from helpers import corpora
-from helpers.blocks import BLOCKS, FOLDER_OF_REAL
+from helpers.blocks import BLOCKS, FOLDER_OF_REAL, Block
 from helpers.reading.overlap import find_held_out
 from helpers.running import artifacts, reference, replicate
 from helpers.running.arm import COLUMNS, Arm, count_mentions, fine_tune_and_tag, read_table
@@ -46,12 +50,14 @@ def main() -> None:
     )
     parser.add_argument("what", nargs="+", choices=["losses", *SETS])
     parser.add_argument("--processes", type=int, default=processors())
+    parser.add_argument("--block", choices=("real", "real_long"), default="real", help="whose losses")
     parser.add_argument("--graphs", action="store_true", help="fine-tune as CUDA graphs (graphs.py)")
     parser.add_argument("--replicates", type=int, default=BLOCK.replicates, help="the first seeds alone")
     chosen = parser.parse_args()
     seeds = BLOCK.seeds[: chosen.replicates]
     if "losses" in chosen.what:
-        write(losses(), "losses")
+        block = BLOCK if chosen.block == "real" else BLOCKS[chosen.block]
+        write(losses(block), "losses", OUT if block is BLOCK else reference.folder(block))
     folders = [folder for name in chosen.what for folder in SETS.get(name, ())]
     for folder in folders:
         print(f"{folder}: {sum(stands_in_text(folder))} test sentences stand in the text", flush=True)
@@ -64,29 +70,28 @@ def main() -> None:
             print(f"{done}: {len(jobs) - number} to go, {minutes:.0f} minutes", flush=True)
     for name in SETS:
         if name in chosen.what:
-            write(together(name, seeds), name)
+            write(together(name, seeds), name, OUT)
 
 
-def write(table: pd.DataFrame, name: str) -> None:
+def write(table: pd.DataFrame, name: str, folder: Path) -> None:
     """Write a table, the same bytes for the same numbers."""
-    OUT.mkdir(parents=True, exist_ok=True)
-    table.to_csv(
-        OUT / f"{name}.csv.gz", index=False, float_format="%.4f", compression={"method": "gzip", "mtime": 0}
-    )
-    print(OUT / f"{name}.csv.gz", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.csv.gz"
+    table.to_csv(file, index=False, float_format="%.4f", compression={"method": "gzip", "mtime": 0})
+    print(file, flush=True)
 
 
-def arm_of(seed: int, name: str) -> Arm:
-    """Return an arm of the block."""
-    (found,) = [task.arm for task in reference.tasks(BLOCK, seed) if task.arm.name == name]
+def arm_of(seed: int, name: str, block: Block | None = None) -> Arm:
+    """Return an arm of a block; of `BLOCK` if none is named."""
+    (found,) = [task.arm for task in reference.tasks(block or BLOCK, seed) if task.arm.name == name]
     return found
 
 
-def losses() -> pd.DataFrame:
-    """Collect the losses of the longest trainings: replicate, arm, tokens_seen, loss."""
+def losses(block: Block) -> pd.DataFrame:
+    """Collect the losses of the longest trainings of a block: replicate, arm, tokens_seen, loss."""
     tables = []
-    for seed, name in product(BLOCK.seeds, [name for name in BLOCK.conditions[0].arms if name != "none"]):
-        history = pd.read_csv(arm_of(seed, name).pretrained() / str(BLOCK.tokens[-1]) / "history.csv")
+    for seed, name in product(block.seeds, [name for name in block.conditions[0].arms if name != "none"]):
+        history = pd.read_csv(arm_of(seed, name, block).pretrained() / str(block.tokens[-1]) / "history.csv")
         tables.append(history.assign(replicate=seed, arm=name))
     return pd.concat(tables)[["replicate", "arm", "tokens_seen", "loss"]]
 
