@@ -95,13 +95,13 @@ def facts(block: Block) -> list[dict]:
     listed = []
     for condition in block.conditions:
         scale = block.scale(condition)
-        source = {"world": asdict(scale.world)}
+        source: dict[str, object] = {"world": asdict(scale.world)}
         if block.corpus != "world":
             source = {"corpus": {"name": name_of(block.corpus), "words": scale.words}}
         parts = {name: asdict(getattr(scale, name)) for name in ("model", "pretraining", "finetuning")}
         cells = {arm: block.cells(arm) for arm in condition.arms}
         if block.dtype != DTYPE:
-            parts["dtype"] = block.dtype
+            source["dtype"] = block.dtype
         listed.append(
             {"condition": condition.name, "tokens": scale.tokens, "cells": cells, **source, **parts}
         )
