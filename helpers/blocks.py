@@ -71,6 +71,7 @@ class Block:
     corpus: str = "world"
     text: tuple[str, ...] = ()
     dtype: str = DTYPE  # of pre-training and fine-tuning
+    recipe: tuple[tuple[str, object], ...] = ()  # fields of `base` that all of its conditions change
 
     @property
     def seeds(self) -> range:
@@ -91,7 +92,7 @@ class Block:
             arms=condition.arms,
             labelled_sentences=self.labelled_sentences,
         )
-        return varied(scale, dict(condition.changes))
+        return varied(scale, dict((*self.recipe, *condition.changes)))
 
     def cells(self, arm: str) -> tuple[Cell, ...]:
         """List what is fine-tuned for an arm.
@@ -221,12 +222,13 @@ BLOCKS = {
             every_size=True,
             corpus=CROSSNER,
             text=WIKIPEDIA,
+            recipe=(("pretraining.short_rows", ((1_000_000, 32), (2_000_000, 64))),),  # of its time
         ),
         Block(
-            "real_long",
-            "Do spans catch up on real text with more training?",
-            4,
-            (16_000_000, 38_000_000),
+            "real_rows",
+            "Does it hold on real text where no arm lies long on the plateau?",
+            8,
+            (16_000_000,),
             (Condition(LADDER),),
             labelled_sentences=(CROSSNER_SENTENCES,),
             corpus=CROSSNER,

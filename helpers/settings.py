@@ -148,7 +148,7 @@ REAL: dict[str, Any] = {
     "labelled_sentences": (100, 500, ALL),
     "model.vocabulary_size": 8_192,
     "model.length": 128,
-    "pretraining.short_rows": ((1_000_000, 32), (2_000_000, 64)),
+    "pretraining.short_rows": ((1_000_000, 16), (2_000_000, 32)),
     "pretraining.learning_rate": 1.5e-3,
     "finetuning.steps": 600,
     "finetuning.learning_rate": 2e-3,

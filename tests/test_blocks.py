@@ -26,7 +26,8 @@ def test_blocks_can_be_run(block):
 def test_real_text_has_its_recipe_and_every_cell():
     block = BLOCKS["real"]
     (condition,) = block.conditions
-    laptop, scale = settings.choose("laptop", block.corpus).scale, block.scale(condition)
+    laptop = settings.varied(settings.choose("laptop", block.corpus).scale, dict(block.recipe))
+    scale = block.scale(condition)
     assert (scale.model, scale.pretraining, scale.finetuning) == (
         laptop.model,
         laptop.pretraining,
@@ -39,15 +40,15 @@ def test_real_text_has_its_recipe_and_every_cell():
     assert block.cells("span")[0] == (16_000_000, scale.core_sentences, 0), "the core cell"
 
 
-def test_more_training_on_real_text_is_the_same_in_all_but_budget_and_precision():
-    long, block = BLOCKS["real_long"], BLOCKS["real"]
-    (condition,) = long.conditions
-    scale, before = long.scale(condition), block.scale(block.conditions[0])
-    for part in ("model", "pretraining", "finetuning", "words"):
-        assert getattr(scale, part) == getattr(before, part), part
-    assert set(long.seeds) < set(block.seeds) and set(condition.arms) < set(block.conditions[0].arms)
-    assert long.tokens[0] == block.tokens[-1] and long.dtype != block.dtype
-    assert long.cells("span") == ((38_000_000, 2_746, 0), (16_000_000, 2_746, 0))
+def test_shorter_rows_on_real_text_are_all_that_differs_but_the_precision():
+    rows, block = BLOCKS["real_rows"], BLOCKS["real"]
+    (condition,), (before,) = rows.conditions, block.conditions
+    assert not rows.recipe and dict(block.recipe).keys() == {"pretraining.short_rows"}
+    assert not condition.changes and set(condition.arms) < set(before.arms)
+    changed, kept = rows.scale(condition).pretraining, block.scale(before).pretraining
+    assert changed.short_rows == settings.REAL["pretraining.short_rows"] != kept.short_rows
+    assert rows.seeds == block.seeds
+    assert rows.cells("span") == ((16_000_000, 2_746, 0),) and rows.cells("span")[0] in block.cells("span")
 
 
 def test_a_condition_is_named_once():

@@ -45,10 +45,10 @@ def tables() -> dict[str, pd.DataFrame]:
         found["Block real: the verdicts"] = said(
             verdicts.judge(table, cost=reference.read_costs("real"), labelled_sentences=labelled)
         )
-    if not (table := reference.read("real_long")).empty:
-        labelled = BLOCKS["real_long"].base.core_sentences
-        found[f"Block real_long, more training: {INTERVALS}"] = contiguity.values_of_decomposition(
-            table, labelled_sentences=labelled
+    if not (table := reference.read("real_rows")).empty:
+        labelled = BLOCKS["real_rows"].base.core_sentences
+        found[f"Block real_rows, shorter rows at the start: {INTERVALS}"] = (
+            contiguity.values_of_decomposition(table, labelled_sentences=labelled)
         )
     if not (table := reference.read("S")).empty:
         found[f"Block S: short spans on fresh seeds; {INTERVALS}"] = maps.values_of_short_spans(table)

@@ -8,7 +8,7 @@ and tags its test split: five times for LitBank, whose folds are counted togethe
 in the text, or eight words in a row of them, are left out. A set is written to data/reference/real, as a
 results table, when all seeds are there; what is cut short goes on from the fine-tunings that are done.
 
-    python -m tests.benchmarks.real_models losses --block real_long
+    python -m tests.benchmarks.real_models losses --block real_rows
 
 writes the losses of another block on real text, beside its counts.
 """
@@ -50,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("what", nargs="+", choices=["losses", *SETS])
     parser.add_argument("--processes", type=int, default=processors())
-    parser.add_argument("--block", choices=("real", "real_long"), default="real", help="whose losses")
+    parser.add_argument("--block", choices=("real", "real_rows"), default="real", help="whose losses")
     parser.add_argument("--graphs", action="store_true", help="fine-tune as CUDA graphs (graphs.py)")
     parser.add_argument("--replicates", type=int, default=BLOCK.replicates, help="the first seeds alone")
     chosen = parser.parse_args()
