@@ -270,7 +270,8 @@ def real(scale: Scale, tokens: tuple[int, ...] = ()) -> Scale:
 
     From a pilot on Wikipedia and CrossNER (seeds 70 and 71; data/reference/README.md): rows of 128 tokens,
     8,192 wordpieces, short rows for the first 2 M tokens, and the learning rate, which is the world's too.
-    The lengths of the short rows are a quarter and half of a row, as on the world. From the width: the scale
+    The lengths of the short rows are the world's: with longer ones spans lie on the plateau for most of the
+    budget (seed 73; tests/benchmarks/plateau.py, with its table in the same file). From the width: the scale
     of the initial weights, 0.02 at BERT's 768 units. From the budget: the words of the text that are read,
     enough for one pass. From the minutes: 8 M tokens, so that two replicates of three pre-trained arms fit
     into an hour of two cores that train 20,000 tokens a second each. From a sweep on held-out training

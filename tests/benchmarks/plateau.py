@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
 from multiprocessing import get_context
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[73])
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--processes", type=int, default=settings.processors())
+    parser.add_argument("--csv", type=Path, help="also written here, a line per run")
     chosen = parser.parse_args()
     variants: list[tuple[str, dict]] = [("as it stands", {})]
     for option in chosen.vary:
@@ -51,14 +53,19 @@ def main() -> None:
         arms.append(Arm(replace(made, scale=scale), name, 0, chosen.dtype))
     arms[0].replicate.blocks  # noqa: B018 (read and packed once, before the processes begin)
     print(f"{len(arms)} runs of {chosen.tokens:,} tokens, {chosen.dtype}; mark: {MARK} nats", flush=True)
+    rows = []
     with ProcessPoolExecutor(chosen.processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         for (name, (change, _), seed), history in zip(runs, pool.map(losses, arms), strict=True):
             smooth = history["loss"].rolling(5, min_periods=1).mean()
             passed = history["tokens_seen"][smooth < MARK]
-            off = f"{passed.iloc[0] / 1e6:.1f} M" if len(passed) else "not passed"
-            print(
-                f"{name:11} {change:60} seed {seed}: {off:>10}, at the end {smooth.iloc[-1]:.2f}", flush=True
-            )
+            first = passed.iloc[0] / 1e6 if len(passed) else float("nan")
+            rows.append((name, change, seed, first, smooth.iloc[-1]))
+            off = f"{first:.1f} M" if len(passed) else "not passed"
+            end = f"{off:>10}, at the end {smooth.iloc[-1]:.2f}"
+            print(f"{name:11} {change:60} seed {seed}: {end}", flush=True)
+    if chosen.csv:
+        table = pd.DataFrame(rows, columns=["arm", "change", "seed", "passed", "loss"])
+        table.round(2).to_csv(chosen.csv, index=False)
 
 
 def losses(arm: Arm) -> pd.DataFrame:

@@ -32,6 +32,7 @@ def recipes(tmp_path, monkeypatch):
     own = micro.own_files(tmp_path)
     arguments = ["--corpus", str(own), "--text", str(own / "text.txt"), "--tokens", "16384"]
     arguments += ["--vary", "pretraining.learning_rate=1e-3;3e-3", "pretraining.short_rows=[[8192, 32]]"]
+    arguments += ["--csv", str(tmp_path / "plateau.csv")]
     monkeypatch.setattr(sys, "argv", ["plateau", *arguments])
     with micro.workshop(tmp_path / "artifacts"):
         yield trained
@@ -49,12 +50,13 @@ def test_each_variant_changes_one_value(recipes, capsys):
     assert rows[1:] == [(1e-3, usual[1]), (3e-3, usual[1]), (usual[0], ((8_192, 32),))]
 
 
-def test_the_mark_is_passed_where_the_mean_of_five_is_below_it(recipes, monkeypatch, capsys):
+def test_the_mark_is_passed_where_the_mean_of_five_is_below_it(recipes, monkeypatch, capsys, tmp_path):
     falling = pd.DataFrame(
         {"tokens_seen": range(1_000_000, 11_000_000, 1_000_000), "loss": [7.0] * 4 + [6.05] * 6}
     )
     monkeypatch.setattr(plateau, "losses", lambda arm: falling)
     plateau.main()
+    assert set(pd.read_csv(tmp_path / "plateau.csv")["passed"]) == {8.0}
     assert "8.0 M, at the end 6.05" in capsys.readouterr().out  # their mean is 6.24, before that 6.43
     monkeypatch.setattr(plateau, "losses", lambda arm: falling.assign(loss=7.0))
     plateau.main()
