@@ -235,5 +235,16 @@ BLOCKS = {
             text=WIKIPEDIA,
             dtype="bfloat16",
         ),
+        Block(
+            "real_short_spans",
+            "And short spans, with the same rows?",
+            8,
+            (16_000_000,),
+            (Condition(("span_short",)),),
+            labelled_sentences=(CROSSNER_SENTENCES,),
+            corpus=CROSSNER,
+            text=WIKIPEDIA,
+            dtype="bfloat16",
+        ),
     )
 }
