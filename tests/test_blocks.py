@@ -48,6 +48,9 @@ def test_shorter_rows_on_real_text_are_all_that_differs_but_the_precision():
     changed, kept = rows.scale(condition).pretraining, block.scale(before).pretraining
     assert changed.short_rows == settings.REAL["pretraining.short_rows"] != kept.short_rows
     assert rows.seeds == block.seeds
+    assert {task.arm.dtype for task in reference.tasks(rows, 1000)} == {"bfloat16"}
+    assert {task.arm.dtype for task in reference.tasks(block, 1000)} == {"float32"}
+    assert [reference.facts(one)[0].get("dtype") for one in (rows, block)] == ["bfloat16", None]
     assert rows.cells("span") == ((16_000_000, 2_746, 0),) and rows.cells("span")[0] in block.cells("span")
 
 

@@ -36,14 +36,15 @@ def varied(scale: settings.Scale, change: str) -> settings.Scale:
         return varied(varied(scale, first), rest)
     name, value = change.split("=")
     part, _, field = name.rpartition(".")
-    value = _frozen(json.loads(value))
+    value = frozen(json.loads(value))
     if part:
         return replace(scale, **{part: replace(getattr(scale, part), **{field: value})})
     return replace(scale, **{field: value})
 
 
-def _frozen(value):
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def frozen(value: object) -> object:
+    """What JSON has as lists, as tuples: settings can be hashed."""
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def measure(task: tuple) -> list[dict]:

@@ -23,6 +23,7 @@ import torch
 
 from helpers import settings
 from helpers.running.arm import Arm
+from tests.benchmarks.calibration import frozen
 
 MARK = 6.4  # nats: between the plateau and what comes after it, on Wikipedia with 8,192 wordpieces
 
@@ -44,7 +45,7 @@ def main() -> None:
     variants: list[tuple[str, dict]] = [("as it stands", {})]
     for option in chosen.vary:
         name, values = option.split("=")
-        variants += [(f"{name}={value}", {name: _frozen(json.loads(value))}) for value in values.split(";")]
+        variants += [(f"{name}={value}", {name: frozen(json.loads(value))}) for value in values.split(";")]
     runs = list(product(chosen.arms, variants, chosen.seeds))
     arms = []
     for name, (_, changes), seed in runs:
@@ -72,10 +73,6 @@ def losses(arm: Arm) -> pd.DataFrame:
     """Pre-train an arm, and return its history: tokens_seen and loss."""
     (tokens,) = arm.settings.scale.tokens
     return pd.read_csv(arm.pretrained() / str(tokens) / "history.csv")
-
-
-def _frozen(value: object) -> object:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 if __name__ == "__main__":
