@@ -7,7 +7,7 @@ block needs under the conditions of block A, it finds there.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from helpers.settings import ROOT, SCALES, Scale, WorldSettings, real, varied
+from helpers.settings import ROOT, SCALES, UNTRAINED, Scale, WorldSettings, continued, real, varied
 
 FIRST_SEED = 1_000  # seeds below were for development
 DTYPE = "float32"  # on every machine, unless a block says otherwise: one table never mixes precisions
@@ -35,6 +35,16 @@ REAL = replace(
     core_sentences=CROSSNER_SENTENCES,
     first_seed=FIRST_SEED,
     words=30_000_000,  # all 27.8 million
+)
+
+# A pre-trained model that a package of the index ships, put beside the data by the same command.
+MINILM = str(FOLDER_OF_REAL / "all-MiniLM-L6-v2")
+CONTINUED = replace(
+    continued(SCALES["laptop"], (6_000_000,)),
+    name="reference",
+    core_sentences=CROSSNER_SENTENCES,
+    first_seed=FIRST_SEED,
+    words=5_000_000,  # about one pass
 )
 
 Cell = tuple[int, int, int]  # tokens seen, labelled sentences, labelled subset
@@ -70,6 +80,7 @@ class Block:
     every_size: bool = False  # fine-tune on every number of labelled sentences after every budget
     corpus: str = "world"
     text: tuple[str, ...] = ()
+    model: str = ""  # that training starts from; a new tiny BERT if left out
     dtype: str = DTYPE  # of pre-training and fine-tuning
     recipe: tuple[tuple[str, object], ...] = ()  # fields of `base` that all of its conditions change
 
@@ -81,6 +92,8 @@ class Block:
     @property
     def base(self) -> Scale:
         """What its conditions change."""
+        if self.model:
+            return CONTINUED
         return BASE if self.corpus == "world" else REAL
 
     def scale(self, condition: Condition) -> Scale:
@@ -98,14 +111,14 @@ class Block:
         """List what is fine-tuned for an arm.
 
         Args:
-            arm: "none" has no budgets of tokens.
+            arm: "none" and "as_it_came" have no budgets of tokens.
 
         Returns:
             (tokens seen, labelled sentences, subset): every budget with the sentences of the core cell, on
             as many labelled subsets as `base` says; and the other numbers of sentences after the largest
             budget, or after every one, on one subset.
         """
-        budgets = (0,) if arm == "none" else tuple(reversed(self.tokens))  # the core cell first
+        budgets = (0,) if arm in UNTRAINED else tuple(reversed(self.tokens))  # the core cell first
         core, subsets = self.base.core_sentences, self.base.subsets
         cells = [(tokens, core, subset) for tokens in budgets for subset in range(subsets)]
         if self.last_budget_only:

@@ -50,6 +50,10 @@ def tables() -> dict[str, pd.DataFrame]:
         found[f"Block real_rows, shorter rows at the start: {INTERVALS}"] = (
             contiguity.values_of_decomposition(table, labelled_sentences=labelled)
         )
+        if not (short := reference.read("real_short_spans")).empty:
+            found["Block real_short_spans: short spans, the same"] = maps.values_of_short_spans(
+                pd.concat([table, short]), labelled
+            )
     if not (table := reference.read("S")).empty:
         found[f"Block S: short spans on fresh seeds; {INTERVALS}"] = maps.values_of_short_spans(table)
     return found

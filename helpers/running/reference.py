@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers import corpora, model, world
+from helpers import corpora, model, own_model, world
 from helpers.blocks import BASE, BLOCKS, DTYPE, FIRST_SEED, Block, Condition
 from helpers.running import artifacts, executors, plan
 from helpers.running.arm import (
@@ -22,7 +22,7 @@ from helpers.running.arm import (
     read_table,
     unpack_mentions,
 )
-from helpers.settings import ROOT, Settings, name_of, processors
+from helpers.settings import ROOT, Settings, name_of, name_of_model, processors
 
 FOLDER = ROOT / "data" / "reference" / "blocks"
 MANIFEST = "manifest.json"
@@ -100,6 +100,8 @@ def facts(block: Block) -> list[dict]:
             source = {"corpus": {"name": name_of(block.corpus), "words": scale.words}}
         parts = {name: asdict(getattr(scale, name)) for name in ("model", "pretraining", "finetuning")}
         cells = {arm: block.cells(arm) for arm in condition.arms}
+        if block.model:
+            source["started_from"] = name_of_model(block.model)
         if block.dtype != DTYPE:
             source["dtype"] = block.dtype
         listed.append(
@@ -156,7 +158,7 @@ def inputs(block: Block) -> dict[str, str]:
         block: of the reference.
 
     Returns:
-        Those of the labelled files and of the text.
+        Those of the labelled files, of the text, and of the model that training starts from.
 
     Raises:
         ReferenceError: one is missing.
@@ -165,12 +167,13 @@ def inputs(block: Block) -> dict[str, str]:
         return {}
     try:
         files = [path for path in corpora.files(block.corpus, block.text) if isinstance(path, Path)]
-    except corpora.CorpusError as error:
+        start = {name_of_model(block.model): own_model.fingerprint(block.model)} if block.model else {}
+    except (corpora.CorpusError, own_model.ModelError) as error:
         raise ReferenceError(
             f"{error}. Block {block.name} reads data that is not part of the project: "
             f"python -m tests.benchmarks.real_corpora puts it there"
         ) from error
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files} | start
 
 
 def overview() -> pd.DataFrame:
@@ -183,7 +186,7 @@ def overview() -> pd.DataFrame:
     """
     measured, rows = {}, []
     for block in BLOCKS.values():
-        kind = block.corpus, block.dtype
+        kind = block.corpus, block.model, block.dtype
         if kind not in measured:
             measured[kind] = _speeds(block)
         there = done(block)
@@ -293,7 +296,7 @@ def folder(block: Block) -> Path:
 
 def _settings(block: Block, condition: Condition) -> Settings:
     out = ROOT / "data" / "runs" / "reference"
-    return Settings(block.scale(condition), block.corpus, block.text, out)
+    return Settings(block.scale(condition), block.corpus, block.text, out, model=block.model)
 
 
 def _speeds(block: Block) -> tuple[float, float] | None:

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.continuing --model FOLDER --corpus FOLDER --text FILE --tokens 1000000
 
 A line for each learning rate of continued training (0: the model as it came), and in it F1 over all names of
-the dev split for each recipe of fine-tuning. Test sentences are not looked at. Seeds 0–99 are for trials.
+the dev split, or of training sentences that are held out, for each recipe of fine-tuning. Test sentences are
+not looked at. Seeds 0–99 are for trials.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from helpers.running import replicate
 from helpers.running.arm import fine_tune_and_tag
 from helpers.running.resume import pretrain
 from helpers.scoring import f1_by_length
+from tests.benchmarks.real_recipe import hold_out
 
 
 def main() -> None:
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("--scale", default="laptop", choices=settings.SCALES)
     parser.add_argument("--tokens", type=int, default=1_000_000)
     parser.add_argument("--sentences", type=int, default=100, help="labelled (default: 100)")
+    parser.add_argument("--hold-out", type=int, default=0, help="training sentences, in place of dev")
     parser.add_argument("--arm", default="whole_word", choices=["token", "whole_word", "span"])
     parser.add_argument("--rates", nargs="+", type=float, default=[0, 2e-5, 5e-5, 1e-4, 2e-4, 4e-4])
     parser.add_argument("--tagging-rates", nargs="+", type=float, default=[3e-5, 1e-4, 3e-4])
@@ -41,8 +44,11 @@ def main() -> None:
     )
     scale = settings.continued(made.scale, (chosen.tokens,))
     shared = replicate.load(replace(made, scale=scale))
-    splits = {**shared.corpus.splits, "test": shared.corpus.splits["dev"]}
-    shared = replace(shared, corpus=replace(shared.corpus, splits=splits))
+    if chosen.hold_out:
+        shared = hold_out(shared, chosen.hold_out)
+    else:
+        splits = {**shared.corpus.splits, "test": shared.corpus.splits["dev"]}
+        shared = replace(shared, corpus=replace(shared.corpus, splits=splits))
     rows = {}
     for rate in chosen.rates:
         start = replicate.new_model(scale.model, shared).to(model.device())

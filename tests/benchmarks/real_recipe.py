@@ -69,11 +69,11 @@ def main() -> None:
     print(table.round(1).to_string())
 
 
-def hold_out(shared: Replicate) -> Replicate:
+def hold_out(shared: Replicate, count: int = HELD_OUT) -> Replicate:
     """Put held-out training sentences in the place of the test split, and take them out of train."""
     train = list(shared.corpus.splits["train"])
     Random(shared.seed).shuffle(train)
-    splits = {**shared.corpus.splits, "train": train[HELD_OUT:], "test": train[:HELD_OUT]}
+    splits = {**shared.corpus.splits, "train": train[count:], "test": train[:count]}
     return replace(shared, corpus=replace(shared.corpus, splits=splits))
 
 

@@ -7,11 +7,12 @@ from hashlib import sha256
 import pandas as pd
 import pytest
 
-from helpers import blocks, experiment, scoring
+from helpers import blocks, experiment, own_model, scoring
 from helpers.blocks import Block, Condition
 from helpers.running import executors, reference
 from helpers.running.arm import COLUMNS, pack_mentions, unpack_mentions
 from tests.micro import MICRO, own_files, workshop
+from tests.tiny_architectures import save
 
 SMALL = replace(MICRO, name="reference", first_seed=blocks.FIRST_SEED, subsets=2, arms=())
 BLOCK = Block(
@@ -151,6 +152,31 @@ def test_a_block_on_files_lies_in_a_folder_of_its_own_with_their_checksums(real,
     cells = table.query("arm == 'span'")[["tokens_seen", "labelled_sentences", "subset"]].drop_duplicates()
     every = [(tokens, size, 0) for tokens in (8_192, 16_384) for size in (10, 20)]
     assert sorted(cells.itertuples(index=False, name=None)) == every
+
+
+def test_a_block_may_start_from_a_model_which_its_manifest_names(real, small, tmp_path, monkeypatch):
+    block, own = real
+    start = save("bert", tmp_path / "tiny-bert")
+    monkeypatch.setattr(blocks, "CONTINUED", replace(SMALL, subsets=1, tokens=(8_192,)))
+    arms = Condition(("as_it_came", "token"))
+    block = replace(
+        block,
+        name="continued",
+        tokens=(8_192,),
+        conditions=(arms,),
+        every_size=False,
+        model=str(start),
+    )
+    reference.make(block, workers=1)
+    manifest = json.loads((small.parent / "continued" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["settings"][0]["started_from"] == "tiny-bert"
+    assert manifest["inputs"]["tiny-bert"] == own_model.fingerprint(str(start))
+    assert [cost["arm"] for cost in manifest["seeds"]["1000"]["costs"]] == ["token"]
+    cells = reference.results(block).groupby("arm")[["tokens_seen", "labelled_sentences"]]
+    found = {arm: sorted(set(cell.itertuples(index=False, name=None))) for arm, cell in cells}
+    assert found == {"as_it_came": [(0, 10), (0, 20)], "token": [(8_192, 10), (8_192, 20)]}
+    with pytest.raises(reference.ReferenceError, match=r"real_corpora puts it there"):
+        reference.inputs(replace(block, model=str(tmp_path / "missing")))
 
 
 def test_a_block_on_files_is_read_without_them_and_made_from_the_same_ones(real):
