@@ -40,11 +40,11 @@ REAL = replace(
 # A pre-trained model that a package of the index ships, put beside the data by the same command.
 MINILM = str(FOLDER_OF_REAL / "all-MiniLM-L6-v2")
 CONTINUED = replace(
-    continued(SCALES["laptop"], (6_000_000,)),
+    continued(SCALES["laptop"], (3_000_000,)),
     name="reference",
     core_sentences=CROSSNER_SENTENCES,
     first_seed=FIRST_SEED,
-    words=5_000_000,  # about one pass
+    words=2_400_000,  # about one pass
 )
 
 Cell = tuple[int, int, int]  # tokens seen, labelled sentences, labelled subset
@@ -257,6 +257,18 @@ BLOCKS = {
             labelled_sentences=(CROSSNER_SENTENCES,),
             corpus=CROSSNER,
             text=WIKIPEDIA,
+            dtype="bfloat16",
+        ),
+        Block(
+            "real_model",
+            "What does more pre-training do to a model that is there already?",
+            3,
+            CONTINUED.tokens,
+            (Condition(CONTINUED.arms),),
+            labelled_sentences=(CROSSNER_SENTENCES,),
+            corpus=CROSSNER,
+            text=WIKIPEDIA,
+            model=MINILM,
             dtype="bfloat16",
         ),
     )

@@ -167,6 +167,7 @@ CONTINUED: dict[str, Any] = {
     "pretraining.learning_rate": 1e-4,
     "finetuning.learning_rate": 5e-4,
 }
+CONTINUED_LIKE_REAL = ("minutes", "labelled_sentences", "finetuning.steps")
 CONTINUED_TOKENS = {"laptop": (250_000, 1_000_000)}
 CONTINUED_WARMUP = 0.06  # of the largest budget
 
@@ -303,6 +304,8 @@ def continued(scale: Scale, tokens: tuple[int, ...] = ()) -> Scale:
     Returns:
         The changed scale.
     """
+    if scale.name != "smoke":  # which stays as small as it is
+        scale = varied(scale, {name: REAL[name] for name in CONTINUED_LIKE_REAL})
     tokens = tokens or CONTINUED_TOKENS.get(scale.name, scale.tokens)
     warmup = round(CONTINUED_WARMUP * tokens[-1])
     return varied(scale, {**CONTINUED, "tokens": tokens, "pretraining.warmup_tokens": warmup})

@@ -238,7 +238,10 @@ def test_a_model_of_one_s_own_brings_another_recipe_and_no_model_none(monkeypatc
     assert own.scale.arms == ("as_it_came", "token", "whole_word", "span")
     assert own.scale.pretraining.warmup_tokens == round(0.06 * own.scale.tokens[-1])
     assert (own.scale.pretraining.learning_rate, own.scale.model.length) == (1e-4, 128)
-    assert own.scale.finetuning.learning_rate == 5e-4
+    assert (own.scale.finetuning.learning_rate, own.scale.finetuning.steps) == (5e-4, 600)
+    assert own.scale.labelled_sentences == (100, 500, "all") and own.scale.minutes == 60
+    small = choose("smoke", model="someone/tiny").scale
+    assert (small.labelled_sentences, small.finetuning.steps, small.minutes) == ((20, 40), 100, 3)
     assert choose("laptop").scale == SCALES["laptop"] and choose("laptop").model == ""
     assert choose("laptop").model_name == choose("laptop").variables()["MODEL"] == ""
     monkeypatch.setenv("MODEL", "someone/tiny@v1")
