@@ -5,13 +5,14 @@
         --vary "pretraining.learning_rate=1e-3;3e-3" "model.position_scale=0"
 
 Pre-trains each arm by the recipe of real text as it stands and by each variant, and looks at the losses
-alone: nothing is fine-tuned, no name is looked at. Printed are the tokens seen when the loss, averaged over
-five of its entries, first passes a mark, and the loss at the end. Seeds 0-99 are for trials. Models are kept
-for the next call.
+alone: nothing is fine-tuned, no name is looked at. Printed are the tokens seen from which on the loss,
+averaged over five of its entries, stays below a mark, and the loss at the end. (It may be below the mark
+before, and rise again when the rows grow.) Seeds 0-99 are for trials. Models are kept for the next call.
 """
 
 import argparse
 import json
+import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -58,15 +59,20 @@ def main() -> None:
     with ProcessPoolExecutor(chosen.processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         for (name, (change, _), seed), history in zip(runs, pool.map(losses, arms), strict=True):
             smooth = history["loss"].rolling(5, min_periods=1).mean()
-            passed = history["tokens_seen"][smooth < MARK]
-            first = passed.iloc[0] / 1e6 if len(passed) else float("nan")
-            rows.append((name, change, seed, first, smooth.iloc[-1]))
-            off = f"{first:.1f} M" if len(passed) else "not passed"
+            passed = below_for_good(history["tokens_seen"], smooth) / 1e6
+            rows.append((name, change, seed, passed, smooth.iloc[-1]))
+            off = "not passed" if math.isnan(passed) else f"{passed:.1f} M"
             end = f"{off:>10}, at the end {smooth.iloc[-1]:.2f}"
             print(f"{name:11} {change:60} seed {seed}: {end}", flush=True)
     if chosen.csv:
         table = pd.DataFrame(rows, columns=["arm", "change", "seed", "passed", "loss"])
         table.round(2).to_csv(chosen.csv, index=False)
+
+
+def below_for_good(tokens_seen: pd.Series, loss: pd.Series) -> float:
+    """Return the tokens seen from which on the loss stays below the mark; NaN if it ends above."""
+    last_above = tokens_seen[loss >= MARK].max()
+    return tokens_seen[~(tokens_seen <= last_above)].min()
 
 
 def losses(arm: Arm) -> pd.DataFrame:

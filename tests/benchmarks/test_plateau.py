@@ -58,6 +58,13 @@ def test_the_mark_is_passed_where_the_mean_of_five_is_below_it(recipes, monkeypa
     plateau.main()
     assert set(pd.read_csv(tmp_path / "plateau.csv")["passed"]) == {8.0}
     assert "8.0 M, at the end 6.05" in capsys.readouterr().out  # their mean is 6.24, before that 6.43
+    rising = falling.assign(loss=[6.0] * 4 + [8.5] + [6.0] * 5)  # below, above from the fifth to the ninth
+    monkeypatch.setattr(plateau, "losses", lambda arm: rising.iloc[:9])
+    plateau.main()
+    assert "not passed, at the end 6.50" in capsys.readouterr().out
+    monkeypatch.setattr(plateau, "losses", lambda arm: rising)
+    plateau.main()
+    assert "10.0 M, at the end 6.00" in capsys.readouterr().out
     monkeypatch.setattr(plateau, "losses", lambda arm: falling.assign(loss=7.0))
     plateau.main()
     assert "not passed, at the end 7.00" in capsys.readouterr().out
