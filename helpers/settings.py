@@ -157,8 +157,8 @@ REAL_TOKENS = {"laptop": (4_000_000, 8_000_000), "gpu": (4_000_000, 16_000_000, 
 WORDS_PER_TOKEN = 0.75  # of English, with 8,192 wordpieces
 
 # What changes where a run starts from a pre-trained model: a recipe that goes on from what is there, and
-# budgets that a larger model gets through. Both rates, and the steps of fine-tuning, were chosen by a sweep on
-# held-out sentences of CrossNER, for all-MiniLM-L6-v2 (tests/benchmarks/continuing.py; data/reference/README.md).
+# budgets that a larger model gets through. A sweep on held-out sentences of CrossNER chose both rates and the
+# steps of fine-tuning, for all-MiniLM-L6-v2 (tests/benchmarks/continuing.py; data/reference/README.md).
 CONTINUED: dict[str, Any] = {
     "arms": ("as_it_came", "token", "whole_word", "span"),
     "model.length": 128,  # at most; fewer where the model has fewer positions
