@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from helpers import contiguity, figures, maps, verdicts
+from helpers import contiguity, contrasts, figures, maps, scoring, verdicts
 from helpers.blocks import BLOCKS
 from helpers.running import reference
 
@@ -54,6 +54,18 @@ def tables() -> dict[str, pd.DataFrame]:
             found["Block real_short_spans: short spans, the same"] = maps.values_of_short_spans(
                 pd.concat([table, short]), labelled
             )
+    if not (table := reference.read("real_model")).empty:
+        labelled = BLOCKS["real_model"].base.core_sentences
+        found["Block real_model: F1 by entity length of a shipped model, as it came and trained on"] = (
+            figures.values_by_length(table, labelled)
+        )
+        steps = [(arm, "as_it_came") for arm in ("token", "whole_word", "span")] + list(contrasts.STEPS)
+        differences = contrasts.differences(
+            scoring.core_cell(table, labelled_sentences=labelled), "corpus", steps=steps
+        )
+        found[f"Block real_model: {INTERVALS}"] = contrasts.as_text(
+            differences, ["length"], "step", contrasts.labels_of(steps), "+"
+        )
     if not (table := reference.read("S")).empty:
         found[f"Block S: short spans on fresh seeds; {INTERVALS}"] = maps.values_of_short_spans(table)
     return found
