@@ -133,7 +133,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a pre-trained masked LM to go on training: a folder, or a name on the hub",
     )
-    what.add_argument("--out", metavar="FOLDER", help="where results go (default: data/runs/SCALE)")
+    what.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="where results go (default: a folder in data/runs, named after scale, corpus, model and seed)",
+    )
     what.add_argument("--seed", metavar="S", help="of the first replicate (default: 0); the next ones follow")
     size = argparse.ArgumentParser(add_help=False)
     how_many = size.add_mutually_exclusive_group()

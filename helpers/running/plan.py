@@ -17,7 +17,7 @@ from helpers.running import artifacts, replicate
 from helpers.running.arm import SCORED_BY, TRAINED_BY, Arm, Cell
 from helpers.running.replicate import Replicate
 from helpers.running.resume import pretrain
-from helpers.settings import FinetuningSettings, PretrainingSettings, Settings, processors
+from helpers.settings import FinetuningSettings, PretrainingSettings, Settings, in_full, processors
 from helpers.verdicts import REPLICATES_NEEDED
 
 FILE = "plan.json"
@@ -46,6 +46,7 @@ class Plan:
     labelled_sentences: tuple[int, ...]
     key: str
     remark: str = ""  # on the precision, where it has changed
+    corpus: str = ""  # whose results the folder holds
 
     def __str__(self) -> str:
         fits = ""
@@ -105,13 +106,19 @@ def make(
         The plan; the one that was made last, if neither of the two is given and it was measured here.
 
     Raises:
-        ValueError: fewer than one replicate or minute. (A corpus that cannot be used is a `CorpusError`.)
+        ValueError: fewer than one replicate or minute, or the folder holds the results of another corpus. (A
+            corpus that cannot be used is a `CorpusError`.)
     """
     if (replicates is not None and replicates < 1) or (minutes is not None and minutes <= 0):
         raise ValueError("minutes and replicates must be positive")
     key = _key(settings)
     wish = f"{key} {minutes} {replicates}"
     old = read(settings)
+    if old and old.corpus not in ("", in_full(settings.corpus)):
+        raise ValueError(
+            f"{settings.out} holds the results of {old.corpus}, whose place those of "
+            f"{in_full(settings.corpus)} would take: name another folder with --out (in a notebook: OUT)"
+        )
     if old and old.device == model.device_name():  # what a GPU can do says nothing where there is none
         as_before = minutes is None and replicates is None and old.key.startswith(key)
         if as_before or old.key == wish:
@@ -208,6 +215,7 @@ def _measured(
         labelled_sentences=sizes,
         key=key,
         remark=remark,
+        corpus=in_full(settings.corpus),
     )
 
 

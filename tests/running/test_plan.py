@@ -54,6 +54,25 @@ def test_a_plan_for_another_device_is_measured_again(settings, folder):
     assert plan(moved).device == here.device and plan(moved).tokens_per_second > 1
 
 
+def test_the_results_of_another_corpus_are_not_replaced(settings, tmp_path):
+    """Two folders of one name, in two places, would otherwise share data/runs/SCALE-NAME."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    one, other = (
+        replace(settings, corpus=str(own), text=(str(own / "text.txt"),), out=tmp_path)
+        for own in (own_files(tmp_path / name) for name in "ab")
+    )
+    assert choose("smoke", one.corpus).out == choose("smoke", other.corpus).out
+    made = plan(one)
+    with pytest.raises(
+        ValueError, match=r"holds the results of .*a/own, whose place those of .*b/own .* --out"
+    ):
+        plan(other)
+    assert plan(replace(one, corpus=f"{tmp_path}/b/../a/own")) == made, "the same by another path"
+    (tmp_path / "plan.json").write_text(json.dumps(asdict(replace(made, corpus=""))))  # of an older version
+    assert plan(other, replicates=2).corpus == other.corpus
+
+
 @pytest.mark.parametrize("options", [{"replicates": 0}, {"minutes": 0}, {"minutes": -1}])
 def test_a_plan_of_nothing_is_refused(settings, options):
     with pytest.raises(ValueError, match="must be positive"):
