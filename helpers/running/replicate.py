@@ -136,9 +136,10 @@ def load(settings: Settings, number: int = 0) -> Replicate:
     if len(corpus.splits["train"]) < scale.core_sentences:
         smaller = "" if scale.name == "smoke" else ", or choose --scale smoke"
         too_long = missing_empty_lines(corpus.splits["train"])
+        held_out = "".join(f". {note}" for note in corpus.notes if note.startswith("No dev file"))
         raise corpora.CorpusError(
             f"{settings.corpus} has {len(corpus.splits['train'])} labelled training sentences, but scale "
-            f"{scale.name} needs {scale.core_sentences}: {too_long or 'give more' + smaller}"
+            f"{scale.name} needs {scale.core_sentences}: {too_long or 'give more' + smaller}{held_out}"
         )
 
     def make(folder: Path) -> None:

@@ -69,6 +69,14 @@ def test_too_few_labelled_sentences_are_refused(settings):
         load(replace(settings, scale=scale))
 
 
+def test_a_missing_dev_file_is_named_where_it_leaves_too_few(settings, tmp_path):
+    own = own_files(tmp_path)
+    (own / "dev.txt").unlink()
+    files = replace(settings, corpus=str(own), scale=replace(MICRO, core_sentences=40))
+    with pytest.raises(CorpusError, match=r"needs 40: give more.* No dev file: every tenth .* \(4 of 40\)"):
+        load(files)
+
+
 def test_too_little_text_is_refused(settings):
     scale = replace(MICRO, world=replace(MICRO.world, sentences=20))
     with pytest.raises(CorpusError, match="too short"):
