@@ -68,7 +68,7 @@ Wing: running the experiment
     running/plan           how many replicates fit, and in which precision
                            < finetuning model running settings verdicts
     running/reference      a block made seed by seed, going on from what is committed
-                           < blocks corpora model running settings world
+                           < blocks corpora model own_model running settings world
     running/explanations   the measurements of `why` on a block's models, seed by seed
                            < blocks masking model running scoring settings tokenization why world
     running/executors      here, side by side, or wherever an executor runs it  < running
@@ -84,7 +84,7 @@ Wing: publishing it
     publishing/slides      the source of the slides  < publishing settings
     publishing/book        the sources of the web book, and calling Sphinx  < publishing settings
     publishing/answer      what the reference found: the tables and figures that are quoted
-                           < blocks contiguity figures maps running verdicts
+                           < blocks contiguity contrasts figures maps running scoring verdicts
     publishing/report      a run told in words, and report.html  < figures publishing settings
     publishing/opening     the sentence that notebook 00 opens with  < experiment running scoring settings
 Wing: assigning it

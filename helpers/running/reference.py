@@ -22,7 +22,7 @@ from helpers.running.arm import (
     read_table,
     unpack_mentions,
 )
-from helpers.settings import ROOT, Settings, name_of, name_of_model, processors
+from helpers.settings import ROOT, Settings, name_of, processors
 
 FOLDER = ROOT / "data" / "reference" / "blocks"
 MANIFEST = "manifest.json"
@@ -101,7 +101,7 @@ def facts(block: Block) -> list[dict]:
         parts = {name: asdict(getattr(scale, name)) for name in ("model", "pretraining", "finetuning")}
         cells = {arm: block.cells(arm) for arm in condition.arms}
         if block.model:
-            source["started_from"] = name_of_model(block.model)
+            source["started_from"] = Path(block.model).name  # whether it is there or not
         if block.dtype != DTYPE:
             source["dtype"] = block.dtype
         listed.append(
@@ -167,7 +167,7 @@ def inputs(block: Block) -> dict[str, str]:
         return {}
     try:
         files = [path for path in corpora.files(block.corpus, block.text) if isinstance(path, Path)]
-        start = {name_of_model(block.model): own_model.fingerprint(block.model)} if block.model else {}
+        start = {Path(block.model).name: own_model.fingerprint(block.model)} if block.model else {}
     except (corpora.CorpusError, own_model.ModelError) as error:
         raise ReferenceError(
             f"{error}. Block {block.name} reads data that is not part of the project: "

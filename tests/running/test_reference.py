@@ -175,8 +175,10 @@ def test_a_block_may_start_from_a_model_which_its_manifest_names(real, small, tm
     cells = reference.results(block).groupby("arm")[["tokens_seen", "labelled_sentences"]]
     found = {arm: sorted(set(cell.itertuples(index=False, name=None))) for arm, cell in cells}
     assert found == {"as_it_came": [(0, 10), (0, 20)], "token": [(8_192, 10), (8_192, 20)]}
+    missing = replace(block, model=str(tmp_path / "elsewhere" / "tiny-bert"))
+    assert reference.done(missing) == [1000], "and it is read where the model is not"
     with pytest.raises(reference.ReferenceError, match=r"real_corpora puts it there"):
-        reference.inputs(replace(block, model=str(tmp_path / "missing")))
+        reference.inputs(missing)
 
 
 def test_a_block_on_files_is_read_without_them_and_made_from_the_same_ones(real):
