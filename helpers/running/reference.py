@@ -171,7 +171,7 @@ def inputs(block: Block) -> dict[str, str]:
     except (corpora.CorpusError, own_model.ModelError) as error:
         raise ReferenceError(
             f"{error}. Block {block.name} reads data that is not part of the project: "
-            f"python -m tests.benchmarks.real_corpora puts it there"
+            f"python -m tests.benchmarks.real_corpora puts it there (a model if it is named)"
         ) from error
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files} | start
 
