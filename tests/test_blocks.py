@@ -72,3 +72,12 @@ def test_fine_tuning_conditions_use_the_models_of_block_a():
 def test_the_text_lasts_for_two_passes():
     longest = max(block.tokens[-1] for block in BLOCKS.values() if block.corpus == "world")
     assert BASE.world.sentences == 400_000 and longest <= 2 * 14_664_000  # tokens, at seed 60
+
+
+def test_fewer_labels_use_the_models_of_the_blocks_before():
+    trained = {
+        str(task.arm.training_key)
+        for name in ("real_rows", "real_short_spans")
+        for task in reference.tasks(BLOCKS[name], 1000)
+    }
+    assert {str(task.arm.training_key) for task in reference.tasks(BLOCKS["real_labels"], 1000)} == trained

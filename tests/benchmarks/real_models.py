@@ -1,16 +1,12 @@
-"""What else the models of block `real` are asked: other people's labels, and how their losses fell.
+"""What else the models of a block on real text are asked: other people's labels, and how their losses fell.
 
-    python -m tests.benchmarks.real_models losses litbank wnut17 [--processes 2]
+    python -m tests.benchmarks.real_models losses litbank wnut17 [--block real] [--processes 2]
 
-Reads what `python -m tests.benchmarks.real_corpora` and then `python -m helpers reference real` made. Each
+Reads what `python -m tests.benchmarks.real_corpora` and then `python -m helpers reference BLOCK` made. Each
 model with the largest budget is fine-tuned on all labelled sentences of another set, by the block's recipe,
 and tags its test split: five times for LitBank, whose folds are counted together. Test sentences that stand
-in the text, or eight words in a row of them, are left out. A set is written to data/reference/real, as a
+in the text, or eight words in a row of them, are left out. A set is written beside the block's counts, as a
 results table, when all seeds are there; what is cut short goes on from the fine-tunings that are done.
-
-    python -m tests.benchmarks.real_models losses --block real_rows
-
-writes the losses of another block on real text, beside its counts.
 """
 
 import argparse
@@ -36,12 +32,11 @@ from tests.benchmarks import graphs
 
 FOLDS = tuple(f"litbank-{fold}" for fold in range(1, 6))
 SETS = {"litbank": FOLDS, "litbank-1": FOLDS[:1], "wnut17": ("wnut17",)}  # and the first fold alone
-BLOCK = BLOCKS["real"]
-OUT = reference.FOLDER.parent / "real"
+ASKED = ("real", "real_labels", "real_long", "real_rows", "real_short_spans")
 PARTS = FOLDER_OF_REAL / "parts"
 NAMED_BY = ["type", "novelty", "length", "pieces"]  # of a row of counts
 
-Job = tuple[str, int, str]  # folder of labelled files, seed, arm
+Job = tuple[Block, str, int, str]  # block, folder of labelled files, seed, arm
 
 
 def main() -> None:
@@ -50,20 +45,18 @@ def main() -> None:
     )
     parser.add_argument("what", nargs="+", choices=["losses", *SETS])
     parser.add_argument("--processes", type=int, default=processors())
-    parser.add_argument(
-        "--block", choices=("real", "real_rows", "real_short_spans"), default="real", help="whose losses"
-    )
+    parser.add_argument("--block", choices=ASKED, default="real", help="whose models")
     parser.add_argument("--graphs", action="store_true", help="fine-tune as CUDA graphs (graphs.py)")
-    parser.add_argument("--replicates", type=int, default=BLOCK.replicates, help="the first seeds alone")
+    parser.add_argument("--replicates", type=int, help="the first seeds alone; all if left out")
     chosen = parser.parse_args()
-    seeds = BLOCK.seeds[: chosen.replicates]
+    block = BLOCKS[chosen.block]
+    seeds = block.seeds[: chosen.replicates]
     if "losses" in chosen.what:
-        block = BLOCK if chosen.block == "real" else BLOCKS[chosen.block]
-        write(losses(block), "losses", OUT if block is BLOCK else reference.folder(block))
+        write(losses(block), "losses", reference.folder(block))
     folders = [folder for name in chosen.what for folder in SETS.get(name, ())]
     for folder in folders:
-        print(f"{folder}: {sum(stands_in_text(folder))} test sentences stand in the text", flush=True)
-    jobs = list(product(folders, seeds, BLOCK.conditions[0].arms))
+        print(f"{folder}: {sum(stands_in_text(block, folder))} test sentences stand in the text", flush=True)
+    jobs = list(product([block], folders, seeds, block.conditions[0].arms))
     jobs = [job for job in jobs if not part(*job).exists()]
     began = time.monotonic()
     with ProcessPoolExecutor(chosen.processes, get_context("spawn"), graphs.start, (chosen.graphs,)) as pool:
@@ -72,7 +65,7 @@ def main() -> None:
             print(f"{done}: {len(jobs) - number} to go, {minutes:.0f} minutes", flush=True)
     for name in SETS:
         if name in chosen.what:
-            write(together(name, seeds), name, OUT)
+            write(together(block, name, seeds), name, reference.folder(block))
 
 
 def write(table: pd.DataFrame, name: str, folder: Path) -> None:
@@ -83,9 +76,9 @@ def write(table: pd.DataFrame, name: str, folder: Path) -> None:
     print(file, flush=True)
 
 
-def arm_of(seed: int, name: str, block: Block | None = None) -> Arm:
-    """Return an arm of a block; of `BLOCK` if none is named."""
-    (found,) = [task.arm for task in reference.tasks(block or BLOCK, seed) if task.arm.name == name]
+def arm_of(block: Block, seed: int, name: str) -> Arm:
+    """Return an arm of a block."""
+    (found,) = [task.arm for task in reference.tasks(block, seed) if task.arm.name == name]
     return found
 
 
@@ -93,41 +86,40 @@ def losses(block: Block) -> pd.DataFrame:
     """Collect the losses of the longest trainings of a block: replicate, arm, tokens_seen, loss."""
     tables = []
     for seed, name in product(block.seeds, [name for name in block.conditions[0].arms if name != "none"]):
-        history = pd.read_csv(arm_of(seed, name, block).pretrained() / str(block.tokens[-1]) / "history.csv")
+        history = pd.read_csv(arm_of(block, seed, name).pretrained() / str(block.tokens[-1]) / "history.csv")
         tables.append(history.assign(replicate=seed, arm=name))
     return pd.concat(tables)[["replicate", "arm", "tokens_seen", "loss"]]
 
 
 def count(job: Job) -> str:
     """Fine-tune one model on one folder of labelled files, and keep the counts of its test split."""
-    folder, seed, name = job
-    arm = arm_of(seed, name)
-    shared, tokens = with_labels(arm.replicate, folder), 0 if name == "none" else BLOCK.tokens[-1]
+    block, folder, seed, name = job
+    arm = arm_of(block, seed, name)
+    shared = with_labels(arm.replicate, folder, stands_in_text(block, folder))
+    tokens = 0 if name == "none" else block.tokens[-1]
     size = len(shared.sentences("train"))
     recipe = arm.settings.scale.finetuning
     predicted = fine_tune_and_tag(shared, arm.model(tokens), size, 0, recipe, arm.dtype)
     counts = count_mentions(shared, predicted, replicate.surface_index(arm.settings), size, 0)
-    PARTS.mkdir(parents=True, exist_ok=True)
+    part(*job).parent.mkdir(parents=True, exist_ok=True)
     table = counts.assign(tokens_seen=tokens, labelled_sentences=size)
     artifacts.write(part(*job), table.to_csv(index=False, lineterminator="\n"))
     return f"{folder}, {arm.name} of seed {seed}"
 
 
-def with_labels(shared: Replicate, folder: str) -> Replicate:
+def with_labels(shared: Replicate, folder: str, left_out: list[bool]) -> Replicate:
     """Put other labelled sentences into a replicate; its text, vocabulary and models stay."""
     read = corpora.load(FOLDER_OF_REAL / folder)
-    test = [
-        one for one, stands in zip(read.splits["test"], stands_in_text(folder), strict=True) if not stands
-    ]
+    test = [one for one, leave in zip(read.splits["test"], left_out, strict=True) if not leave]
     splits = {**read.splits, "test": test}
     return replace(shared, corpus=replace(shared.corpus, splits=splits, types=read.types))
 
 
-def stands_in_text(folder: str) -> list[bool]:
+def stands_in_text(block: Block, folder: str) -> list[bool]:
     """Tell for each test sentence whether it, or eight words in a row of it, stands in the block's text."""
     kept = PARTS / f"{folder}.json"
     if not kept.exists():
-        text = arm_of(BLOCK.first_seed, "none").replicate.corpus.text
+        text = arm_of(block, block.first_seed, block.conditions[0].arms[0]).replicate.corpus.text
         test = [words for words, _ in corpora.load(FOLDER_OF_REAL / folder).splits["test"]]
         lines = [text[number] for number in sorted(find_held_out(text, test).lines)]
         PARTS.mkdir(parents=True, exist_ok=True)
@@ -135,19 +127,19 @@ def stands_in_text(folder: str) -> list[bool]:
     return json.loads(kept.read_text(encoding="utf-8"))
 
 
-def part(folder: str, seed: int, arm: str) -> Path:
+def part(block: Block, folder: str, seed: int, arm: str) -> Path:
     """Return where the counts of one fine-tuning are kept."""
-    return PARTS / f"{folder}-{seed}-{arm}.csv"
+    return PARTS / block.name / f"{folder}-{seed}-{arm}.csv"
 
 
-def together(name: str, seeds: Iterable[int]) -> pd.DataFrame:
+def together(block: Block, name: str, seeds: Iterable[int]) -> pd.DataFrame:
     """Add up the folds of a set for each seed and arm, with the columns of a results table."""
     tables = []
-    for seed, arm in product(seeds, BLOCK.conditions[0].arms):
-        folds = pd.concat(read_table(part(folder, seed, arm)) for folder in SETS[name])
+    for seed, arm in product(seeds, block.conditions[0].arms):
+        folds = pd.concat(read_table(part(block, folder, seed, arm)) for folder in SETS[name])
         counts = folds.groupby(NAMED_BY, as_index=False, sort=False).sum()
         facts = {"corpus": name, "arm": arm, "replicate": seed, "subset": 0, "condition": ""}
-        facts |= {"mask_rate": 0.0 if arm == "none" else arm_of(seed, arm).recipe.mask_rate}
+        facts |= {"mask_rate": 0.0 if arm == "none" else arm_of(block, seed, arm).recipe.mask_rate}
         facts |= {"tokens_seen": folds["tokens_seen"].iloc[0]}
         facts |= {"labelled_sentences": folds["labelled_sentences"].iloc[0]}
         tables.append(counts.assign(**facts)[COLUMNS])

@@ -1,4 +1,4 @@
-"""Other people's labels for the models of block `real`: folds together, and no sentence of the text."""
+"""Other people's labels for the models of a block: folds together, and no sentence of the text."""
 
 import shutil
 import sys
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from helpers.blocks import Condition
+from helpers.blocks import BLOCKS, Condition
 from helpers.running.arm import COLUMNS, read_table
 from helpers.scoring import spans
 from tests import micro
@@ -37,15 +37,16 @@ def folds(tmp_path, monkeypatch):
     with (tmp_path / "litbank-1" / "test.txt").open("a", encoding="utf-8") as file:
         file.write("\n" + "".join(f"{word}\tO\n" for word in leak))
     small = replace(
-        real_models.BLOCK,
+        BLOCKS["real"],
         replicates=1,
         tokens=(16_384,),
         conditions=(Condition(("none", "token"), TINY),),
         corpus=str(own),
         text=(str(own / "text.txt"),),
     )
-    changes = {"BLOCK": small, "FOLDER_OF_REAL": tmp_path, "PARTS": tmp_path / "parts"}
-    changes |= {"OUT": tmp_path / "out", "SETS": {"litbank": ("litbank-1", "litbank-2")}}
+    changes = {"BLOCKS": {"real": small}, "FOLDER_OF_REAL": tmp_path, "PARTS": tmp_path / "parts"}
+    changes |= {"SETS": {"litbank": ("litbank-1", "litbank-2")}}
+    monkeypatch.setattr(real_models.reference, "folder", lambda block: tmp_path / "out")
     for name, value in changes.items():
         monkeypatch.setattr(real_models, name, value)
     # Threads, since other processes would not see these changes.
