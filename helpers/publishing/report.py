@@ -108,6 +108,8 @@ def write(
     if settings.model:
         named = settings.model_name if Path(settings.model).is_dir() else settings.model
         scale["model"] = {"name": named, "length": settings.scale.model.length}
+    if not of_world:
+        del scale["world"]
     for part in ("strategy", "seed"):  # these differ from model to model
         del scale["pretraining"][part]
     del scale["finetuning"]["seed"]

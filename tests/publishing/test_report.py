@@ -110,7 +110,12 @@ def test_on_a_corpus_of_one_s_own_every_number_of_sentences_is_shown(laptop, tab
     answer, page = report.answer(own, sizes, verdicts.judge(sizes)), written(own, sizes)
     assert re.search(r"^ *2746 .*90\.0", answer, re.M) and report.BY_SIZE in answer
     assert len(Structure(page).all("table")) == 4 and re.search(r'<th scope="row">2746</th><td>90\.0', page)
+    assert 'scope="row">world</th>' not in page and 'scope="row">world</th>' in written(laptop, sizes)
     assert report.BY_SIZE not in report.answer(laptop, sizes, verdicts.judge(sizes)) + written(laptop, sizes)
+
+
+def test_what_the_run_can_decide_stands_above_what_it_found(page):
+    assert page.index("5 paired replicates") < page.index("<h2>")
 
 
 def test_a_report_without_a_plan_says_nothing_of_it(laptop, table):
