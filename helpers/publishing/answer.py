@@ -8,7 +8,15 @@ import pandas as pd
 from helpers import contiguity, contrasts, figures, maps, scoring, verdicts
 from helpers.blocks import BLOCKS
 from helpers.running import reference
+from helpers.running.arm import read_table
 
+OTHER_LABELS = ("litbank", "wnut17")  # as tests/benchmarks/real_models.py writes them, if it was asked to
+STEPS = (
+    *contrasts.STEPS,
+    ("span_short", "whole_word"),
+    ("span_short", "token"),
+    ("span", "span_short"),
+)
 INTERVALS = "recall, paired differences in points with 95% t intervals over replicates"
 
 
@@ -45,15 +53,21 @@ def tables() -> dict[str, pd.DataFrame]:
         found["Block real: the verdicts"] = said(
             verdicts.judge(table, cost=reference.read_costs("real"), labelled_sentences=labelled)
         )
-    if not (table := reference.read("real_rows")).empty:
-        labelled = BLOCKS["real_rows"].base.core_sentences
-        found[f"Block real_rows, shorter rows at the start: {INTERVALS}"] = (
-            contiguity.values_of_decomposition(table, labelled_sentences=labelled)
-        )
-        if not (short := reference.read("real_short_spans")).empty:
-            found["Block real_short_spans: short spans, the same"] = maps.values_of_short_spans(
-                pd.concat([table, short]), labelled
+    for block in ("real_labels", "real_long"):  # the former has the models of real_rows and real_short_spans
+        if (table := reference.read(block)).empty:
+            continue
+        for count, rows in table.groupby("labelled_sentences"):
+            found[f"Block {block}, {count:,} labelled sentences: {INTERVALS}"] = _steps(rows)
+        found[f"Block {block}: the verdicts"] = said(
+            verdicts.judge(
+                table,
+                cost=reference.read_costs(block),
+                labelled_sentences=BLOCKS[block].base.core_sentences,
             )
+        )
+        for name in OTHER_LABELS:
+            if (file := reference.folder(BLOCKS[block]) / f"{name}.csv.gz").exists():
+                found[f"Block {block}, labels of {name}: {INTERVALS}"] = _steps(read_table(file))
     if not (table := reference.read("real_model")).empty:
         labelled = BLOCKS["real_model"].base.core_sentences
         found["Block real_model: F1 by entity length of a shipped model, as it came and trained on"] = (
@@ -69,6 +83,11 @@ def tables() -> dict[str, pd.DataFrame]:
     if not (table := reference.read("S")).empty:
         found[f"Block S: short spans on fresh seeds; {INTERVALS}"] = maps.values_of_short_spans(table)
     return found
+
+
+def _steps(table: pd.DataFrame) -> pd.DataFrame:
+    differences = contrasts.differences(table, "tokens_seen", steps=STEPS)
+    return contrasts.as_text(differences, ["length"], "step", contrasts.labels_of(STEPS), "+")
 
 
 def said(judged: pd.DataFrame) -> pd.DataFrame:

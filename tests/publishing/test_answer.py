@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from helpers import __main__ as cli
-from helpers import contiguity, experiment
+from helpers import contiguity, contrasts, experiment, scoring
 from helpers.publishing import answer
 from helpers.running import reference
 
@@ -43,3 +43,18 @@ def test_the_command_prints_them_and_saves_figures(measured, monkeypatch, tmp_pa
 def test_without_block_a_there_is_nothing_to_tell(monkeypatch, tmp_path):
     monkeypatch.setattr(reference, "read", lambda name: pd.DataFrame(columns=["arm"]))
     assert answer.tables() == {} and answer.save_figures(tmp_path) == [] and not list(tmp_path.iterdir())
+
+
+def test_other_labels_and_fewer_labels_stand_beside_each_other():
+    tables = answer.tables()
+    few, novels = (
+        next(table for title, table in tables.items() if title.startswith(start))
+        for start in ("Block real_labels, 100 labelled sentences", "Block real_labels, labels of litbank")
+    )
+    assert list(few.columns[2:]) == contrasts.labels_of(answer.STEPS) == list(novels.columns[2:])
+    table = experiment.reference("real_labels").query("labelled_sentences == 100")
+    gain = scoring.paired_difference(
+        table, "whole_word", "token", contrasts.LENGTHS, measure="recall", labelled_sentences=100
+    )
+    mean = gain.loc[gain["length"] == contrasts.LONG, "difference"].mean()
+    assert few.loc[contrasts.LONG, "whole word − token"].startswith(f"{mean:+.1f} [")
