@@ -282,6 +282,17 @@ BLOCKS = {
             dtype="bfloat16",
         ),
         Block(
+            "real_vocabulary",
+            "With as many wordpieces as BERT has, is there less to gain?",
+            8,
+            (16_000_000,),
+            (Condition(LADDER, (("model.vocabulary_size", 30_000),)),),
+            labelled_sentences=(CROSSNER_SENTENCES,),
+            corpus=CROSSNER,
+            text=WIKIPEDIA,
+            dtype="bfloat16",
+        ),
+        Block(
             "real_model",
             "What does more pre-training do to a model that is there already?",
             3,
