@@ -62,7 +62,9 @@ def run(
     """
     sizes = {arm: arm.work_left() for arm in arms}
     total = sum(sizes.values())
-    with tqdm(total=total, unit=" tokens", unit_scale=True, desc=f"{len(arms)} runs", smoothing=0.02) as bar:
+    # Without counts: fine-tuning is among them, in tokens that no plan names.
+    shown = "{l_bar}{bar}| {elapsed}, {remaining} left"
+    with tqdm(total=total, bar_format=shown, desc=f"{len(arms)} runs", smoothing=0.02) as bar:
         if executor is not None:
             run_elsewhere(sizes, executor, bar, finished)
         elif workers > 1:
