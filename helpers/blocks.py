@@ -150,6 +150,18 @@ A = Block(
     keeps_predictions=True,
 )
 
+SHORTER_ROWS = Block(
+    "real_rows",
+    "Does it hold on real text where no arm lies long on the plateau?",
+    8,
+    (16_000_000,),
+    (Condition(LADDER),),
+    labelled_sentences=(CROSSNER_SENTENCES,),
+    corpus=CROSSNER,
+    text=WIKIPEDIA,
+    dtype="bfloat16",
+)
+
 BLOCKS = {
     block.name: block
     for block in (
@@ -237,60 +249,33 @@ BLOCKS = {
             text=WIKIPEDIA,
             recipe=(("pretraining.short_rows", ((1_000_000, 32), (2_000_000, 64))),),  # of its time
         ),
-        Block(
-            "real_rows",
-            "Does it hold on real text where no arm lies long on the plateau?",
-            8,
-            (16_000_000,),
-            (Condition(LADDER),),
-            labelled_sentences=(CROSSNER_SENTENCES,),
-            corpus=CROSSNER,
-            text=WIKIPEDIA,
-            dtype="bfloat16",
+        SHORTER_ROWS,
+        replace(
+            SHORTER_ROWS,
+            name="real_short_spans",
+            question="And short spans, with the same rows?",
+            conditions=(Condition(("span_short",)),),
         ),
-        Block(
-            "real_short_spans",
-            "And short spans, with the same rows?",
-            8,
-            (16_000_000,),
-            (Condition(("span_short",)),),
-            labelled_sentences=(CROSSNER_SENTENCES,),
-            corpus=CROSSNER,
-            text=WIKIPEDIA,
-            dtype="bfloat16",
-        ),
-        Block(
-            "real_labels",
-            "With those rows, does it hold with fewer labels?",
-            8,
-            (16_000_000,),
-            (Condition(SCHEMES),),
+        replace(
+            SHORTER_ROWS,
+            name="real_labels",
+            question="With those rows, does it hold with fewer labels?",
+            conditions=(Condition(SCHEMES),),
             labelled_sentences=(100, 500, CROSSNER_SENTENCES),
-            corpus=CROSSNER,
-            text=WIKIPEDIA,
-            dtype="bfloat16",
         ),
-        Block(
-            "real_long",
-            "With those rows, do spans catch up with more training?",
-            8,
-            (38_000_000,),
-            (Condition(SCHEMES),),
+        replace(
+            SHORTER_ROWS,
+            name="real_long",
+            question="With those rows, do spans catch up with more training?",
+            tokens=(38_000_000,),
+            conditions=(Condition(SCHEMES),),
             labelled_sentences=(100, 500, CROSSNER_SENTENCES),
-            corpus=CROSSNER,
-            text=WIKIPEDIA,
-            dtype="bfloat16",
         ),
-        Block(
-            "real_vocabulary",
-            "With as many wordpieces as BERT has, is there less to gain?",
-            8,
-            (16_000_000,),
-            (Condition(LADDER, (("model.vocabulary_size", 30_000),)),),
-            labelled_sentences=(CROSSNER_SENTENCES,),
-            corpus=CROSSNER,
-            text=WIKIPEDIA,
-            dtype="bfloat16",
+        replace(
+            SHORTER_ROWS,
+            name="real_vocabulary",
+            question="With as many wordpieces as BERT has, is there less to gain?",
+            conditions=(Condition(LADDER, (("model.vocabulary_size", 30_000),)),),
         ),
         Block(
             "real_model",
