@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from helpers import blocks
 from helpers.blocks import BLOCKS, Condition
 from helpers.running.arm import COLUMNS, read_table
 from helpers.scoring import spans
@@ -41,11 +42,13 @@ def folds(tmp_path, monkeypatch):
         replicates=1,
         tokens=(16_384,),
         conditions=(Condition(("none", "token"), TINY),),
+        labelled_sentences=(20,),
         corpus=str(own),
         text=(str(own / "text.txt"),),
     )
     changes = {"BLOCKS": {"real": small}, "FOLDER_OF_REAL": tmp_path, "PARTS": tmp_path / "parts"}
     changes |= {"SETS": {"litbank": ("litbank-1", "litbank-2")}}
+    monkeypatch.setattr(blocks, "REAL", replace(blocks.REAL, core_sentences=20))
     monkeypatch.setattr(real_models.reference, "folder", lambda block: tmp_path / "out")
     for name, value in changes.items():
         monkeypatch.setattr(real_models, name, value)
@@ -80,3 +83,25 @@ def test_what_is_done_is_not_done_again(folds, monkeypatch, capsys, tmp_path):
     real_models.main()
     assert (tmp_path / "out" / "litbank.csv.gz").read_bytes() == made
     assert "to go" not in capsys.readouterr().out
+
+
+def test_names_found_in_each_sentence_add_up_to_the_counts_of_the_block(folds, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["real_models", "sentences"])
+    block = real_models.BLOCKS["real"]
+    counts = []
+    for name in block.conditions[0].arms:
+        table = read_table(real_models.arm_of(block, 1000, name).scores() / "scores.csv")
+        counts.append(table.assign(arm=name, replicate=1000))
+    known = pd.concat(counts)
+    monkeypatch.setattr(real_models.reference, "results", lambda block: known)
+    real_models.main()
+    found = pd.read_csv(tmp_path / "out" / "sentences.csv.gz")
+    assert list(found) == ["sentence", "length", "gold", "none 1000", "token 1000"]
+    test = [tags for _, tags in read(folds[1] / "test.txt")]
+    mentions = [(number, mention) for number, tags in enumerate(test) for mention in spans(tags)]
+    assert found["gold"].sum() == len(mentions)
+    assert set(found["sentence"]) == {number for number, _ in mentions}
+    assert 0 < known["correct"].sum() == found[["none 1000", "token 1000"]].sum().sum()
+    known.loc[known["correct"] > 0, "correct"] += 1
+    with pytest.raises(ValueError, match="of seed 1000 finds .* in block real"):
+        real_models.main()
