@@ -73,6 +73,54 @@ def differences(
     Raises:
         ValueError: No replicate has two of the arms.
     """
+    pairs = _pairs(table, by, lengths, steps, unit)
+    return scoring.over_replicates(pairs, "difference", by=["step", by, "length"])
+
+
+def changes(
+    table: pd.DataFrame,
+    by: str,
+    before: object,
+    after: object,
+    lengths: Mapping[str, Sequence[str]] | None = LENGTHS,
+    steps: Iterable[tuple[str, str]] = tuple(STEPS),
+) -> pd.DataFrame:
+    """Summarise by how much differences in recall change from one value of `by` to another, by replicate.
+
+    Args:
+        table: The results table.
+        by: The column with the two values.
+        before: The value whose difference is taken away.
+        after: The other.
+        lengths: As in `differences`.
+        steps: Pairs (arm, baseline).
+
+    Returns:
+        The columns of `scoring.over_replicates`, for each step and group of lengths; the support is that of
+        `after`.
+
+    Raises:
+        ValueError: No replicate has two of the arms at both values.
+    """
+    pairs = _pairs(table, by, lengths, steps, "length")
+    one, other = (pairs[pairs[by] == value] for value in (after, before))
+    both = some(
+        one.merge(other, on=["step", "length", "replicate"], suffixes=("", "_before")),
+        f"two arms in the same replicate at both {before} and {after} of {by}",
+    )
+    both["difference"] -= both["difference_before"]
+    return scoring.over_replicates(both, "difference", by=["step", "length"])
+
+
+def _pairs(
+    table: pd.DataFrame,
+    by: str,
+    lengths: Mapping[str, Sequence[str]] | None,
+    steps: Iterable[tuple[str, str]],
+    unit: str,
+) -> pd.DataFrame:
+    """Return the difference in recall of each step in each replicate, value of `by` and group of lengths."""
+    steps = tuple(steps)
     table = table[table["arm"].isin({arm for step in steps for arm in step})]
     parts = []
     if not table.empty:
@@ -82,8 +130,7 @@ def differences(
             pairs = one.merge(other, on=[by, "replicate", "length"], suffixes=("", "_baseline"))
             pairs["difference"] = pairs["recall"] - pairs["recall_baseline"]
             parts.append(pairs.assign(step=style_of(arm, baseline).label))
-    pairs = some(pd.concat(parts) if parts else table, "two arms to compare in the same replicate")
-    return scoring.over_replicates(pairs, "difference", by=["step", by, "length"])
+    return some(pd.concat(parts) if parts else table, "two arms to compare in the same replicate")
 
 
 def style_of(arm: str, baseline: str) -> Style:

@@ -68,6 +68,13 @@ def tables() -> dict[str, pd.DataFrame]:
         for name in OTHER_LABELS:
             if (file := reference.folder(BLOCKS[block]) / f"{name}.csv.gz").exists():
                 found[f"Block {block}, labels of {name}: {INTERVALS}"] = _steps(read_table(file))
+    larger, smaller = reference.read("real_vocabulary"), reference.read("real_labels")
+    if not (larger.empty or smaller.empty):
+        found[f"Block real_vocabulary, 30,000 and 8,192 wordpieces: {INTERVALS}"] = _vocabularies(
+            larger, smaller
+        )
+        if (file := reference.folder(BLOCKS["real_vocabulary"]) / "litbank.csv.gz").exists():
+            found[f"Block real_vocabulary, labels of litbank: {INTERVALS}"] = _steps(read_table(file))
     if not (table := reference.read("real_model")).empty:
         labelled = BLOCKS["real_model"].base.core_sentences
         found["Block real_model: F1 by entity length of a shipped model, as it came and trained on"] = (
@@ -88,6 +95,17 @@ def tables() -> dict[str, pd.DataFrame]:
 def _steps(table: pd.DataFrame) -> pd.DataFrame:
     differences = contrasts.differences(table, "tokens_seen", steps=STEPS)
     return contrasts.as_text(differences, ["length"], "step", contrasts.labels_of(STEPS), "+")
+
+
+def _vocabularies(larger: pd.DataFrame, smaller: pd.DataFrame) -> pd.DataFrame:
+    """Return the steps with each of two vocabularies, and by how much they change, on the same seeds."""
+    core = smaller["labelled_sentences"] == BLOCKS["real_vocabulary"].base.core_sentences
+    both = pd.concat([larger.assign(vocabulary="30,000"), smaller[core].assign(vocabulary="8,192")])
+    changed = contrasts.changes(both, "vocabulary", "8,192", "30,000").assign(vocabulary="change")
+    summary = pd.concat([contrasts.differences(both, "vocabulary"), changed])
+    return contrasts.as_text(
+        summary, ["length", "vocabulary"], "step", contrasts.labels_of(contrasts.STEPS), "+"
+    )
 
 
 def said(judged: pd.DataFrame) -> pd.DataFrame:
