@@ -72,7 +72,10 @@ def pinned(name: str) -> str:
     try:
         validate_repo_id(name.partition("@")[0])
     except HFValidationError as error:
-        raise ModelError(f"{name!r} is neither a folder nor a name on the hub") from error
+        raise ModelError(
+            f"{name!r} is neither a folder nor a name on the hub. Give the path of a folder that holds "
+            "config.json, the weights and tokenizer.json, or a name such as google-bert/bert-base-cased"
+        ) from error
     return f"{name.partition('@')[0]}@{_commit(name)}"
 
 
