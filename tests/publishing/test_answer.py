@@ -58,3 +58,23 @@ def test_other_labels_and_fewer_labels_stand_beside_each_other():
     )
     mean = gain.loc[gain["length"] == contrasts.LONG, "difference"].mean()
     assert few.loc[contrasts.LONG, "whole word − token"].startswith(f"{mean:+.1f} [")
+
+
+def test_a_larger_vocabulary_stands_beside_the_smaller_one_with_what_changes():
+    title = "Block real_vocabulary, 30,000 and 8,192 wordpieces"
+    (shown,) = (table for name, table in answer.tables().items() if name.startswith(title))
+    gains = {}
+    for name, block in (("30,000", "real_vocabulary"), ("8,192", "real_labels")):
+        table = experiment.reference(block).query("labelled_sentences == 2746").assign(condition="")
+        gain = scoring.paired_difference(
+            table, "whole_word", "token", contrasts.LENGTHS, measure="recall", labelled_sentences=2_746
+        )
+        gains[name] = gain.loc[gain["length"] == contrasts.LONG].set_index("replicate")["difference"]
+        assert shown.loc[(contrasts.LONG, name), "whole word − token"].startswith(
+            f"{gains[name].mean():+.1f} ["
+        )
+    mean, low, high, _ = scoring.interval(gains["30,000"] - gains["8,192"])
+    assert (
+        shown.loc[(contrasts.LONG, "change"), "whole word − token"]
+        == f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    )
