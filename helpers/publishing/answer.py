@@ -1,5 +1,6 @@
 """What the reference found, in one place: the tables and figures that README, notes and lectures quote."""
 
+from itertools import product
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +17,10 @@ STEPS = (
     ("span_short", "whole_word"),
     ("span_short", "token"),
     ("span", "span_short"),
+)
+LARGER = (  # blocks that change one thing of block real_labels, on the same seeds
+    ("real_vocabulary", "wordpieces", "8,192", "30,000"),
+    ("real_long", "tokens", "16 million", "38 million"),
 )
 INTERVALS = "recall, paired differences in points with 95% t intervals over replicates"
 
@@ -65,16 +70,15 @@ def tables() -> dict[str, pd.DataFrame]:
                 labelled_sentences=BLOCKS[block].base.core_sentences,
             )
         )
-        for name in OTHER_LABELS:
-            if (file := reference.folder(BLOCKS[block]) / f"{name}.csv.gz").exists():
-                found[f"Block {block}, labels of {name}: {INTERVALS}"] = _steps(read_table(file))
-    larger, smaller = reference.read("real_vocabulary"), reference.read("real_labels")
-    if not (larger.empty or smaller.empty):
-        found[f"Block real_vocabulary, 30,000 and 8,192 wordpieces: {INTERVALS}"] = _vocabularies(
-            larger, smaller
-        )
-        if (file := reference.folder(BLOCKS["real_vocabulary"]) / "litbank.csv.gz").exists():
-            found[f"Block real_vocabulary, labels of litbank: {INTERVALS}"] = _steps(read_table(file))
+    smaller = reference.read("real_labels")
+    for block, column, before, after in LARGER:
+        if not ((larger := reference.read(block)).empty or smaller.empty):
+            title = f"Block {block}, {after} {column} beside the {before} of block real_labels: {INTERVALS}"
+            found[title] = _changed(smaller, larger, column, (before, after))
+    for block, name in product(("real_labels", "real_long", "real_vocabulary"), OTHER_LABELS):
+        file = reference.folder(BLOCKS[block]) / f"{name}.csv.gz"
+        if file.exists() and not reference.read(block).empty:
+            found[f"Block {block}, labels of {name}: {INTERVALS}"] = _steps(read_table(file))
     if not (table := reference.read("real_model")).empty:
         labelled = BLOCKS["real_model"].base.core_sentences
         found["Block real_model: F1 by entity length of a shipped model, as it came and trained on"] = (
@@ -97,15 +101,18 @@ def _steps(table: pd.DataFrame) -> pd.DataFrame:
     return contrasts.as_text(differences, ["length"], "step", contrasts.labels_of(STEPS), "+")
 
 
-def _vocabularies(larger: pd.DataFrame, smaller: pd.DataFrame) -> pd.DataFrame:
-    """Return the steps with each of two vocabularies, and by how much they change, on the same seeds."""
-    core = smaller["labelled_sentences"] == BLOCKS["real_vocabulary"].base.core_sentences
-    both = pd.concat([larger.assign(vocabulary="30,000"), smaller[core].assign(vocabulary="8,192")])
-    changed = contrasts.changes(both, "vocabulary", "8,192", "30,000").assign(vocabulary="change")
-    summary = pd.concat([contrasts.differences(both, "vocabulary"), changed])
-    return contrasts.as_text(
-        summary, ["length", "vocabulary"], "step", contrasts.labels_of(contrasts.STEPS), "+"
+def _changed(
+    smaller: pd.DataFrame, larger: pd.DataFrame, column: str, values: tuple[str, str]
+) -> pd.DataFrame:
+    """Return the steps in two blocks with all labels, and by how much they change, on the same seeds."""
+    core = BLOCKS["real_labels"].base.core_sentences
+    both = pd.concat(
+        table[table["labelled_sentences"] == core].assign(**{column: value})
+        for table, value in zip((smaller, larger), values, strict=True)
     )
+    changed = contrasts.changes(both, column, *values, steps=STEPS).assign(**{column: "change"})
+    summary = pd.concat([contrasts.differences(both, column, steps=STEPS), changed])
+    return contrasts.as_text(summary, ["length", column], "step", contrasts.labels_of(STEPS), "+")
 
 
 def said(judged: pd.DataFrame) -> pd.DataFrame:

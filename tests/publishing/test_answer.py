@@ -61,7 +61,7 @@ def test_other_labels_and_fewer_labels_stand_beside_each_other():
 
 
 def test_a_larger_vocabulary_stands_beside_the_smaller_one_with_what_changes():
-    title = "Block real_vocabulary, 30,000 and 8,192 wordpieces"
+    title = "Block real_vocabulary, 30,000 wordpieces beside the 8,192"
     (shown,) = (table for name, table in answer.tables().items() if name.startswith(title))
     gains = {}
     for name, block in (("30,000", "real_vocabulary"), ("8,192", "real_labels")):
