@@ -1,13 +1,13 @@
 """What else the models of a block on real text are asked: other people's labels, and how their losses fell.
 
-    python -m tests.benchmarks.real_models losses sentences litbank wnut17 [--block real] [--processes 2]
+    python -m tests.benchmarks.real_models losses mentions litbank wnut17 [--block real] [--processes 2]
 
 Reads what `python -m tests.benchmarks.real_corpora` and then `python -m helpers reference BLOCK` made. Each
 model with the largest budget is fine-tuned on all labelled sentences of another set, by the block's recipe,
 and tags its test split: five times for LitBank, whose folds are counted together. Test sentences that stand
 in the text, or eight words in a row of them, are left out. A set is written beside the block's counts, as a
 results table, when all seeds are there; what is cut short goes on from the fine-tunings that are done.
-`sentences` fine-tunes on the block's own labels once more, and counts what each model finds in each sentence.
+`mentions` fine-tunes on the block's own labels once more, and keeps which models find each test mention.
 """
 
 import argparse
@@ -33,19 +33,20 @@ from tests.benchmarks import graphs
 
 FOLDS = tuple(f"litbank-{fold}" for fold in range(1, 6))
 SETS = {"litbank": FOLDS, "litbank-1": FOLDS[:1], "wnut17": ("wnut17",)}  # and the first fold alone
-SENTENCES = "sentences"  # the block's own labels
+MENTIONS = "mentions"  # the block's own labels
 ASKED = ("real", "real_labels", "real_long", "real_rows", "real_short_spans", "real_vocabulary")
 PARTS = FOLDER_OF_REAL / "parts"
+MENTION = ["sentence", "start", "length", "pieces"]  # its place, and its length in words and in wordpieces
 NAMED_BY = ["type", "novelty", "length", "pieces"]  # of a row of counts
 
-Job = tuple[Block, str, int, str]  # block, folder of labelled files or "sentences", seed, arm
+Job = tuple[Block, str, int, str]  # block, folder of labelled files or "mentions", seed, arm
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="+", choices=["losses", SENTENCES, *SETS])
+    parser.add_argument("what", nargs="+", choices=["losses", MENTIONS, *SETS])
     parser.add_argument("--processes", type=int, default=processors())
     parser.add_argument("--block", choices=ASKED, default="real", help="whose models")
     parser.add_argument("--graphs", action="store_true", help="fine-tune as CUDA graphs (graphs.py)")
@@ -58,7 +59,7 @@ def main() -> None:
     folders = [folder for name in chosen.what for folder in SETS.get(name, ())]
     for folder in folders:
         print(f"{folder}: {sum(stands_in_text(block, folder))} test sentences stand in the text", flush=True)
-    asked = [*folders, *[SENTENCES][: SENTENCES in chosen.what]]
+    asked = [*folders, *[MENTIONS][: MENTIONS in chosen.what]]
     jobs = list(product([block], asked, seeds, block.conditions[0].arms))
     jobs = [job for job in jobs if not part(*job).exists()]
     began = time.monotonic()
@@ -69,14 +70,14 @@ def main() -> None:
     for name in SETS:
         if name in chosen.what:
             write(together(block, name, seeds), name, reference.folder(block))
-    if SENTENCES in chosen.what:
-        write(by_sentence(block, seeds), SENTENCES, reference.folder(block))
+    if MENTIONS in chosen.what:
+        write(by_mention(block, seeds), MENTIONS, reference.folder(block))
 
 
 def answer(job: Job) -> str:
     """Do one job, and say which."""
     _, folder, seed, name = job
-    (find_in_sentences if folder == SENTENCES else count)(job)
+    (find_mentions if folder == MENTIONS else count)(job)
     return f"{folder}, {name} of seed {seed}"
 
 
@@ -118,50 +119,48 @@ def count(job: Job) -> None:
     artifacts.write(part(*job), table.to_csv(index=False, lineterminator="\n"))
 
 
-def find_in_sentences(job: Job) -> None:
-    """Fine-tune one model as in the core cell of its block, and keep what it finds in each test sentence."""
+def find_mentions(job: Job) -> None:
+    """Fine-tune one model as in the core cell of its block, and keep which test mentions it finds."""
     block, _, seed, name = job
     arm = arm_of(block, seed, name)
     tokens = 0 if name == "none" else block.tokens[-1]
     predicted = arm.predictions(tokens, block.base.core_sentences, 0)
+    test = zip(arm.replicate.gold(), predicted, arm.replicate.pieces("test"), strict=True)
     rows = [
-        (number, scoring.length_bucket(mention[2] - mention[1]), 1, int(mention in scoring.spans(found)))
-        for number, (tags, found) in enumerate(zip(arm.replicate.gold(), predicted, strict=True))
-        for mention in scoring.spans(tags)
+        (number, start, end - start, sum(pieces[start:end]), int((kind, start, end) in scoring.spans(tagged)))
+        for number, (tags, tagged, pieces) in enumerate(test)
+        for kind, start, end in scoring.spans(tags)
     ]
-    table = pd.DataFrame(rows, columns=["sentence", "length", "gold", "correct"])
     part(*job).parent.mkdir(parents=True, exist_ok=True)
-    table = table.groupby(["sentence", "length"], as_index=False).sum()
+    table = pd.DataFrame(rows, columns=[*MENTION, "found"])
     artifacts.write(part(*job), table.to_csv(index=False, lineterminator="\n"))
 
 
-def by_sentence(block: Block, seeds: Sequence[int]) -> pd.DataFrame:
-    """Put what the models find into a column each, named by arm and seed, and compare the sums.
+def by_mention(block: Block, seeds: Sequence[int]) -> pd.DataFrame:
+    """Put what the models find (1) into a column each, named by arm and seed, and compare the sums.
 
     Raises:
         ValueError: They are not the counts of the block.
     """
     named = list(product(block.conditions[0].arms, seeds))
     tables = [
-        pd.read_csv(part(block, SENTENCES, seed, arm), index_col=["sentence", "length", "gold"])
-        .squeeze("columns")
-        .rename(f"{arm} {seed}")
+        pd.read_csv(part(block, MENTIONS, seed, arm), index_col=MENTION)["found"].rename(f"{arm} {seed}")
         for arm, seed in named
     ]
-    counts = pd.concat(tables, axis="columns")
+    found = pd.concat(tables, axis="columns").reset_index()
+    sums = found.groupby(found["length"].map(scoring.length_bucket)).sum()
     known = reference.results(block)
     known = known[known["labelled_sentences"] == block.base.core_sentences]
     known = known[known["tokens_seen"].isin((0, block.tokens[-1])) & (known["subset"] == 0)]
     known = known.groupby(["arm", "replicate", "length"])["correct"].sum()
-    for (arm, seed), length in product(named, counts.index.unique("length")):
-        found = counts[f"{arm} {seed}"].xs(length, level="length").sum()
-        before = known[arm, seed, length]
-        if found != before:
+    for (arm, seed), length in product(named, sums.index):
+        now, before = sums.loc[length, f"{arm} {seed}"], known[arm, seed, length]
+        if now != before:
             raise ValueError(
-                f"{arm} of seed {seed} finds {found} names of length {length}, and {before} in block "
+                f"{arm} of seed {seed} finds {now} names of length {length}, and {before} in block "
                 f"{block.name}: on another machine models come out otherwise; run the block on this one"
             )
-    return counts.reset_index()
+    return found
 
 
 def with_labels(shared: Replicate, folder: str, left_out: list[bool]) -> Replicate:

@@ -85,8 +85,8 @@ def test_what_is_done_is_not_done_again(folds, monkeypatch, capsys, tmp_path):
     assert "to go" not in capsys.readouterr().out
 
 
-def test_names_found_in_each_sentence_add_up_to_the_counts_of_the_block(folds, monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "argv", ["real_models", "sentences"])
+def test_mentions_that_are_found_add_up_to_the_counts_of_the_block(folds, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["real_models", "mentions"])
     block = real_models.BLOCKS["real"]
     counts = []
     for name in block.conditions[0].arms:
@@ -95,12 +95,16 @@ def test_names_found_in_each_sentence_add_up_to_the_counts_of_the_block(folds, m
     known = pd.concat(counts)
     monkeypatch.setattr(real_models.reference, "results", lambda block: known)
     real_models.main()
-    found = pd.read_csv(tmp_path / "out" / "sentences.csv.gz")
-    assert list(found) == ["sentence", "length", "gold", "none 1000", "token 1000"]
+    found = pd.read_csv(tmp_path / "out" / "mentions.csv.gz")
+    assert list(found) == [*real_models.MENTION, "none 1000", "token 1000"]
     test = [tags for _, tags in read(folds[1] / "test.txt")]
-    mentions = [(number, mention) for number, tags in enumerate(test) for mention in spans(tags)]
-    assert found["gold"].sum() == len(mentions)
-    assert set(found["sentence"]) == {number for number, _ in mentions}
+    expected = [(n, start, end - start) for n, tags in enumerate(test) for _, start, end in spans(tags)]
+    assert list(found[["sentence", "start", "length"]].itertuples(index=False, name=None)) == expected
+    assert found["pieces"].ge(found["length"]).all() and found["pieces"].gt(found["length"]).any()
+    of_none = known[known["arm"] == "none"]
+    assert sorted(found["pieces"].clip(upper=8)) == sorted(
+        int(pieces.removesuffix("+")) for pieces in of_none["pieces"].repeat(of_none["gold"])
+    )
     assert 0 < known["correct"].sum() == found[["none 1000", "token 1000"]].sum().sum()
     known.loc[known["correct"] > 0, "correct"] += 1
     with pytest.raises(ValueError, match="of seed 1000 finds .* in block real"):
