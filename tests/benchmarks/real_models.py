@@ -59,7 +59,7 @@ def main() -> None:
     folders = [folder for name in chosen.what for folder in SETS.get(name, ())]
     for folder in folders:
         print(f"{folder}: {sum(stands_in_text(block, folder))} test sentences stand in the text", flush=True)
-    asked = [*folders, *[MENTIONS][: MENTIONS in chosen.what]]
+    asked = folders + [MENTIONS] * (MENTIONS in chosen.what)
     jobs = list(product([block], asked, seeds, block.conditions[0].arms))
     jobs = [job for job in jobs if not part(*job).exists()]
     began = time.monotonic()

@@ -10,6 +10,7 @@ import pytest
 
 from helpers import blocks
 from helpers.blocks import BLOCKS, Condition
+from helpers.running import reference
 from helpers.running.arm import COLUMNS, read_table
 from helpers.scoring import spans
 from tests import micro
@@ -109,3 +110,21 @@ def test_mentions_that_are_found_add_up_to_the_counts_of_the_block(folds, monkey
     known.loc[known["correct"] > 0, "correct"] += 1
     with pytest.raises(ValueError, match="of seed 1000 finds .* in block real"):
         real_models.main()
+
+
+def test_the_committed_mentions_are_the_counts_and_no_name_is_torn_by_the_larger_vocabulary_alone():
+    tables = []
+    for name in ("real_labels", "real_vocabulary"):
+        block = BLOCKS[name]
+        found = pd.read_csv(reference.folder(block) / "mentions.csv.gz")
+        known = reference.results(block)
+        known = known[known["labelled_sentences"] == block.base.core_sentences]
+        for (arm, seed), counts in known.groupby(["arm", "replicate"]):
+            assert (
+                found[f"{arm} {seed}"].sum() == counts["correct"].sum() and len(found) == counts["gold"].sum()
+            )
+        tables.append(found)
+    small, large = tables
+    place = ["sentence", "start", "length"]
+    pd.testing.assert_frame_equal(small[place], large[place])
+    assert not ((large["pieces"] > large["length"]) & (small["pieces"] == small["length"])).any()
