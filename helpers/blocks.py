@@ -162,6 +162,17 @@ SHORTER_ROWS = Block(
     dtype="bfloat16",
 )
 
+# Four times the rows of a step, so that a GPU is busy; the start has as many steps as with fewer rows.
+LARGER = (
+    ("model.layers", 4),
+    ("model.hidden_size", 256),
+    ("model.heads", 4),
+    ("model.initializer_range", 0.035),  # 0.02 scaled from 768 units
+    ("pretraining.batch_size", 128),
+    ("pretraining.short_rows", ((4_000_000, 16), (8_000_000, 32))),
+    ("pretraining.warmup_tokens", 600_000),
+)
+
 BLOCKS = {
     block.name: block
     for block in (
@@ -276,6 +287,16 @@ BLOCKS = {
             name="real_vocabulary",
             question="With as many wordpieces as BERT has, is there less to gain?",
             conditions=(Condition(LADDER, (("model.vocabulary_size", 30_000),)),),
+        ),
+        replace(
+            SHORTER_ROWS,
+            name="real_large",
+            question="Does it hold for a larger model that reads the text six times?",
+            replicates=4,
+            tokens=(38_000_000, 300_000_000),
+            conditions=(Condition(LADDER),),
+            labelled_sentences=(100, 500, CROSSNER_SENTENCES),
+            recipe=LARGER,
         ),
         Block(
             "real_model",

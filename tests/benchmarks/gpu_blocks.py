@@ -3,9 +3,10 @@
     python -m tests.benchmarks.gpu_blocks E real --minutes 9
     python -m tests.benchmarks.gpu_blocks --check --speed
 
-The steps are replayed as CUDA graphs (`graphs.py`), and a few processes share the GPU: on an H100, two got
-further together than sixteen, which wait for each other (data/reference/gpu.json). The arms, the loop, the
-masks and the recipe are those of `python -m helpers reference`. `--check` trains both ways and prints how far
+The steps are replayed as CUDA graphs (`graphs.py`), in bfloat16 compiled as well, and a few processes share
+the GPU: on an H100, two got further together than sixteen, which wait for each other
+(data/reference/gpu.json). The arms, the loop, the masks and the recipe are those of
+`python -m helpers reference`. `--check` trains both ways and prints how far
 apart they are and what each takes, `--check-finetuning` likewise; `--speed` times steps of three sizes.
 
 A seed is written as soon as all its arms are scored. What is not written when the minutes are over is lost.
@@ -32,12 +33,19 @@ from helpers.blocks import BLOCKS, Block
 from helpers.masking import Vocabulary
 from helpers.model import masked_lm_loss
 from helpers.running import artifacts, reference, replicate
+from helpers.running.arm import Arm
 from helpers.settings import FinetuningSettings, ModelSettings, PretrainingSettings, Settings
 from helpers.tokenization import Blocks, Windows
 from tests.benchmarks import graphs
-from tests.benchmarks.graphs import Graphed
+from tests.benchmarks.graphs import Compiled, Graphed
 
-SIZES = ((2, 128, 32, 64), (4, 256, 32, 128), (4, 256, 512, 128))  # layers, units, rows, their length
+SIZES = (  # layers, units, rows, their length, precision
+    (2, 128, 32, 64, "float32"),
+    (4, 256, 32, 128, "float32"),
+    (4, 256, 512, 128, "float32"),
+    (4, 256, 128, 128, "bfloat16"),
+    (4, 256, 512, 128, "bfloat16"),
+)
 CHECKED_TOKENS = 400_000, 1_200_000  # the second budget sees rows of all three lengths
 
 Unit = tuple[str, int, tuple[reference.Task, ...]]  # name of a block, seed, tasks
@@ -58,10 +66,21 @@ def units(blocks: list[Block]) -> list[Unit]:
     return found
 
 
+def group_for(dtype: str) -> pretraining.Group:
+    """Return how a process trains in a precision: blocks in bfloat16 are those of larger models."""
+    return Compiled() if dtype == "bfloat16" else Graphed()
+
+
 def prepare(settings: Settings) -> None:
     """Make the vocabulary, the packed rows and the index of names that all seeds of a block share."""
     replicate.load(settings)
     replicate.surface_index(settings)
+
+
+def pretrained(arm: Arm) -> Path:
+    """Return the folder with the checkpoints of an arm; train them if needed, the fast way."""
+    make = partial(arm.train_into, group=group_for(arm.dtype))
+    return artifacts.build("pretrained", arm.training_key, make, resumable=True)
 
 
 def work(unit: Unit) -> str:
@@ -69,11 +88,10 @@ def work(unit: Unit) -> str:
     _, _, tasks = unit
     began, trained = time.monotonic(), 0.0
     for task in tasks:
-        if key := task.arm.training_key:
+        if task.arm.training_key:
             task.arm.replicate  # noqa: B018 (what the arms share is not part of what training takes)
             before = time.monotonic()
-            make = partial(task.arm.train_into, group=Graphed())
-            artifacts.build("pretrained", key, make, resumable=True)
+            pretrained(task.arm)
             trained += time.monotonic() - before
         task.arm.scores()
     replicate.load.cache_clear()
@@ -175,18 +193,18 @@ def speed() -> None:
     one = torch.randn(8_192, 8_192, device=model.device(), dtype=torch.bfloat16)
     peak = 2 * 8_192**3 / _seconds(lambda: one @ one)
     print(f"8192 x 8192 x 8192 in bfloat16: {peak / 1e12:.0f} TFLOP/s")
-    for layers, size, rows, length in SIZES:
+    for layers, size, rows, length, dtype in SIZES:
         settings = ModelSettings(8_192, length, size, layers, heads=size // 64)
         bert = model.build(settings, 0).to(model.device())
         recipe = PretrainingSettings(strategy="whole_word", batch_size=rows, short_rows=())
-        training = pretraining.Training.start(bert, recipe, "float32")
+        training = pretraining.Training.start(bert, recipe, dtype)
         made = torch.randint(200, settings.vocabulary_size, (rows, length), device=bert.device)
         words = (torch.arange(length, device=bert.device) - 1).repeat(rows, 1)
         vocabulary = Vocabulary(settings.vocabulary_size, 4, (0, 1, 2, 3, 4))
         order = torch.arange(rows).expand(10_000, -1)
         blocks = Blocks(made, words)
         steps = pretraining.train(
-            training, blocks, order, vocabulary, recipe, lambda step: 1e-4, group=Graphed()
+            training, blocks, order, vocabulary, recipe, lambda step: 1e-4, dtype, group_for(dtype)
         )
         with FlopCounterMode(display=False) as counter:
             bert.zero_grad()
@@ -194,8 +212,10 @@ def speed() -> None:
         seconds = _seconds(lambda steps=steps: next(steps))
         share = counter.get_total_flops() / seconds / peak
         print(
-            f"{layers} x {size}, 8,192 wordpieces, {rows} rows of {length}: {rows * length / seconds:,.0f} "
-            f"tokens a second, {1_000 * seconds:.2f} ms a step, {share:.1%} of the matrix rate"
+            f"{layers} x {size}, 8,192 wordpieces, {rows} rows of {length}, {dtype}: "
+            f"{rows * length / seconds:,.0f} tokens a second, {1_000 * seconds:.2f} ms a step, "
+            f"{share:.1%} of the matrix rate",
+            flush=True,
         )
 
 
@@ -220,14 +240,17 @@ if __name__ == "__main__":
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--eager-finetuning", action="store_true", help="fine-tune step by step")
+    parser.add_argument("--prepare", action="store_true", help="pack the text of the blocks, and stop")
     parser.add_argument("--check", action="store_true", help="train both ways, and stop")
     parser.add_argument("--check-finetuning", action="store_true", help="fine-tune both ways, and stop")
-    parser.add_argument("--speed", action="store_true", help="time steps of three sizes, and stop")
+    parser.add_argument("--speed", action="store_true", help="time steps of a few sizes, and stop")
     chosen = parser.parse_args()
     checks = {check: chosen.check, check_finetuning: chosen.check_finetuning, speed: chosen.speed}
     for one, wanted in checks.items():
         if wanted:
             one()
-    if not any(checks.values()):
-        names = [BLOCKS[name] for name in chosen.blocks]
+    names = [BLOCKS[name] for name in chosen.blocks]
+    for block in names if chosen.prepare else []:
+        prepare(reference.tasks(block, block.first_seed)[0].arm.settings)
+    if not any((*checks.values(), chosen.prepare)):
         run(names, chosen.processes, chosen.minutes, not chosen.eager_finetuning)

@@ -15,15 +15,12 @@ from torch.nn.functional import pad
 from transformers import BertForMaskedLM, PreTrainedModel
 
 from helpers import finetuning, pretraining
-from helpers.model import logits_at
+from helpers.model import logits_at, masked_lm_loss
 from helpers.running.distributed import Loss
 
 
 class Graphed(pretraining.Group):
-    """A process alone that replays the passes of pre-training, captured once for each shape of batch.
-
-    For float32: under autocast a capture would need its cache turned off.
-    """
+    """A process alone that replays the passes of pre-training, captured once for each shape of batch."""
 
     def loss_of(self, bert: BertForMaskedLM) -> Callable[..., torch.Tensor]:
         """Return a model's loss; that of the boundary objective, whose shapes vary, is not captured."""
@@ -38,6 +35,28 @@ class Graphed(pretraining.Group):
             return captured[shapes](*batch).clone()  # the next replay overwrites what this one returned
 
         return loss
+
+
+class Compiled(pretraining.Group):
+    """A process alone whose passes over full rows are compiled, which fuses their kernels, and replayed.
+
+    For models that keep a GPU busy. The few short rows at the start are not worth the time of compiling.
+    """
+
+    def loss_of(self, bert: BertForMaskedLM) -> Callable[..., torch.Tensor]:
+        """Return a model's loss; one compiled function serves all models of a process."""
+        length = bert.config.max_position_embeddings
+
+        def loss(inputs: torch.Tensor, positions: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            if inputs.shape[1] < length:
+                return masked_lm_loss(bert, inputs, positions, labels)
+            torch.compiler.cudagraph_mark_step_begin()
+            return FUSED(bert, inputs, positions, labels).clone()  # the next replay overwrites it
+
+        return loss
+
+
+FUSED = torch.compile(masked_lm_loss, mode="reduce-overhead", dynamic=False)
 
 
 class Logits(torch.nn.Module):
@@ -88,7 +107,12 @@ def _capture(module: torch.nn.Module, batch: Iterable[torch.Tensor]) -> Callable
 
 
 def start(finetuning_too: bool) -> None:
-    """Begin a process of a pool: one thread, and fine-tuning as graphs if that is wanted."""
+    """Begin a process of a pool: one thread, and fine-tuning as graphs if that is wanted.
+
+    A capture under autocast needs its cache of cast weights turned off (documentation of
+    `torch.cuda.make_graphed_callables`).
+    """
     torch.set_num_threads(1)
+    torch.set_autocast_cache_enabled(False)
     if finetuning_too:
         graph_finetuning()

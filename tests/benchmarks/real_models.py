@@ -34,7 +34,10 @@ from tests.benchmarks import graphs
 FOLDS = tuple(f"litbank-{fold}" for fold in range(1, 6))
 SETS = {"litbank": FOLDS, "litbank-1": FOLDS[:1], "wnut17": ("wnut17",)}  # and the first fold alone
 MENTIONS = "mentions"  # the block's own labels
-ASKED = ("real", "real_labels", "real_long", "real_rows", "real_short_spans", "real_vocabulary")
+ASKED = (
+    *("real", "real_labels", "real_large", "real_long", "real_rows", "real_short_spans"),
+    "real_vocabulary",
+)
 PARTS = FOLDER_OF_REAL / "parts"
 MENTION = ["sentence", "start", "length", "pieces"]  # its place, and its length in words and in wordpieces
 NAMED_BY = ["type", "novelty", "length", "pieces"]  # of a row of counts
