@@ -171,6 +171,8 @@ LARGER = (
     ("pretraining.batch_size", 128),
     ("pretraining.short_rows", ((4_000_000, 16), (8_000_000, 32))),
     ("pretraining.warmup_tokens", 600_000),
+    ("pretraining.learning_rate", 7.5e-4),
+    ("finetuning.learning_rate", 1e-3),
 )
 
 BLOCKS = {
