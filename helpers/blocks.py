@@ -162,17 +162,11 @@ SHORTER_ROWS = Block(
     dtype="bfloat16",
 )
 
-# Four times the rows of a step, so that a GPU is busy; the start has as many steps as with fewer rows.
 LARGER = (
     ("model.layers", 4),
     ("model.hidden_size", 256),
     ("model.heads", 4),
     ("model.initializer_range", 0.035),  # 0.02 scaled from 768 units
-    ("pretraining.batch_size", 128),
-    ("pretraining.short_rows", ((4_000_000, 16), (8_000_000, 32))),
-    ("pretraining.warmup_tokens", 600_000),
-    ("pretraining.learning_rate", 7.5e-4),
-    ("finetuning.learning_rate", 1e-3),
 )
 
 BLOCKS = {
@@ -293,11 +287,7 @@ BLOCKS = {
         replace(
             SHORTER_ROWS,
             name="real_large",
-            question="Does it hold for a larger model that reads the text six times?",
-            replicates=4,
-            tokens=(38_000_000, 300_000_000),
-            conditions=(Condition(LADDER),),
-            labelled_sentences=(100, 500, CROSSNER_SENTENCES),
+            question="Does it hold for a model of twice the layers and twice the width?",
             recipe=LARGER,
         ),
         Block(

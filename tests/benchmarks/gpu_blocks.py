@@ -67,7 +67,9 @@ def units(blocks: list[Block]) -> list[Unit]:
 
 
 def group_for(dtype: str) -> pretraining.Group:
-    """Return how a process trains in a precision: blocks in bfloat16 are those of larger models."""
+    """Return how a process trains: on a GPU it replays its passes, which are compiled for bfloat16."""
+    if not torch.cuda.is_available():
+        return pretraining.Group()
     return Compiled() if dtype == "bfloat16" else Graphed()
 
 

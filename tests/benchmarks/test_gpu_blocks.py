@@ -12,7 +12,7 @@ from helpers.blocks import BLOCKS, Condition
 from helpers.running import reference
 from helpers.settings import FinetuningSettings, ModelSettings
 from tests import micro
-from tests.benchmarks import gpu_blocks, gpu_recipe, graphs
+from tests.benchmarks import gpu_blocks, graphs
 
 TINY = (
     ("world.sentences", 1_500),
@@ -114,27 +114,3 @@ def test_one_compiled_loss_serves_all_models_of_a_process(monkeypatch):
                 alone, made = model.masked_lm_loss(bert, *given), graphs.Compiled().loss_of(bert)(*given)
             torch.testing.assert_close(made, alone)
     assert counter.frame_count == 1
-
-
-def test_a_sweep_takes_the_lowest_loss_and_the_highest_f1(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "1")  # for the processes of the pool
-    own = micro.own_files(tmp_path)
-    monkeypatch.setattr(blocks, "REAL", replace(blocks.REAL, core_sentences=20))
-    monkeypatch.setattr(gpu_recipe, "RATES", (1e-7, 1e-3))
-    monkeypatch.setattr(gpu_recipe, "TAGGING_RATES", (1e-7, 5e-3))
-    small = (
-        *TINY[2:-1],
-        ("finetuning.steps", 60),
-        ("model.vocabulary_size", 600),
-        ("model.length", 64),
-        ("pretraining.short_rows", ((4_096, 16),)),
-        ("pretraining.batch_size", 16),
-    )
-    block = replace(
-        BLOCKS["real_large"], recipe=small, corpus=str(own), text=(str(own / "text.txt"),), tokens=(1,)
-    )
-    taken = gpu_recipe.sweep(block, tokens=65_536, processes=1, held_out=10)
-    assert taken == {"learning_rate": 1e-3, "finetuning.learning_rate": 5e-3}
-    arm = gpu_recipe.arm_at(block, "span", 1e-3, 65_536)
-    assert (arm.seed, arm.recipe.strategy, arm.recipe.learning_rate) == (74, "span", 1e-3)
-    assert "fine-tuning at 0.005: token" in capsys.readouterr().out

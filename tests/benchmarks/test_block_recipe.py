@@ -1,0 +1,52 @@
+"""The operating point of a block: taken are the lowest loss and the highest F1, on seeds for trials."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from helpers import blocks
+from helpers.blocks import BLOCKS
+from helpers.running import artifacts
+from tests import micro
+from tests.benchmarks import block_recipe
+from tests.benchmarks.test_gpu_blocks import TINY
+
+
+@pytest.fixture
+def block(monkeypatch, tmp_path):
+    monkeypatch.setattr(artifacts, "FOLDER", tmp_path / "artifacts")
+    monkeypatch.setattr(blocks, "REAL", replace(blocks.REAL, core_sentences=20))
+    own = micro.own_files(tmp_path)
+    small = (
+        *TINY[2:-1],
+        ("finetuning.steps", 60),
+        ("model.vocabulary_size", 600),
+        ("model.length", 64),
+        ("pretraining.short_rows", ((4_096, 16),)),
+        ("pretraining.batch_size", 16),
+    )
+    return replace(
+        BLOCKS["real_large"], recipe=small, corpus=str(own), text=(str(own / "text.txt"),), tokens=(1,)
+    )
+
+
+def test_taken_are_the_lowest_loss_and_the_highest_f1(block, capsys):
+    with ThreadPoolExecutor(1) as pool:
+        start = block_recipe.choose_start(pool, block, [(1e-7, 1_600), (1e-3, 1_600)], 65_536, [74, 75])
+        arms = {"token": block_recipe.arm_at(block, "token", start, 65_536)}
+        tagging = block_recipe.choose_tagging(pool, arms, [1e-7, 5e-3], held_out=10)
+    assert start == (1e-3, 1_600) and tagging == 5e-3
+    printed = capsys.readouterr().out
+    assert "rate 0.001, warm-up 1,600, seed 75: span" in printed and "fine-tuning at 0.005: token" in printed
+
+
+def test_an_arm_has_the_start_that_is_tried(block):
+    arm = block_recipe.arm_at(block, "span", (2e-3, 32_000), 65_536, 76)
+    recipe = arm.recipe
+    assert (arm.seed, recipe.strategy, recipe.learning_rate, recipe.warmup_tokens) == (
+        76,
+        "span",
+        2e-3,
+        32_000,
+    )
