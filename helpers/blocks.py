@@ -167,6 +167,8 @@ LARGER = (
     ("model.hidden_size", 256),
     ("model.heads", 4),
     ("model.initializer_range", 0.035),  # 0.02 scaled from 768 units
+    ("pretraining.learning_rate", 7.5e-4),
+    ("pretraining.warmup_tokens", 1_200_000),  # with the 150,000 of two layers some trainings learn nothing
 )
 
 BLOCKS = {
