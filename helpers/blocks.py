@@ -168,7 +168,7 @@ LARGER = (
     ("model.heads", 4),
     ("model.initializer_range", 0.035),  # 0.02 scaled from 768 units
     ("pretraining.learning_rate", 7.5e-4),
-    ("pretraining.warmup_tokens", 1_200_000),  # with the 150,000 of two layers some trainings learn nothing
+    ("pretraining.warmup_tokens", 1_200_000),  # with 150,000 some trainings learn nothing
 )
 
 BLOCKS = {
