@@ -169,6 +169,7 @@ LARGER = (
     ("model.initializer_range", 0.035),  # 0.02 scaled from 768 units
     ("pretraining.learning_rate", 7.5e-4),
     ("pretraining.warmup_tokens", 1_200_000),  # with 150,000 some trainings learn nothing
+    ("finetuning.learning_rate", 1e-3),
 )
 
 BLOCKS = {
