@@ -10,7 +10,6 @@ from helpers.blocks import BLOCKS
 from helpers.running import artifacts
 from tests import micro
 from tests.benchmarks import block_recipe
-from tests.benchmarks.test_gpu_blocks import TINY
 
 
 @pytest.fixture
@@ -19,7 +18,8 @@ def block(monkeypatch, tmp_path):
     monkeypatch.setattr(blocks, "REAL", replace(blocks.REAL, core_sentences=20))
     own = micro.own_files(tmp_path)
     small = (
-        *TINY[2:-1],
+        ("model.hidden_size", 32),
+        ("pretraining.warmup_tokens", 1_600),
         ("finetuning.steps", 60),
         ("model.vocabulary_size", 600),
         ("model.length", 64),
