@@ -21,6 +21,7 @@ STEPS = (
 LARGER = (  # blocks that change one thing of block real_labels, on the same seeds
     ("real_vocabulary", "wordpieces", "8,192", "30,000"),
     ("real_long", "tokens", "16 million", "38 million"),
+    ("real_large", "layers x units", "2 x 128", "4 x 256"),
 )
 INTERVALS = "recall, paired differences in points with 95% t intervals over replicates"
 
