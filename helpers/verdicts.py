@@ -403,10 +403,11 @@ def _label_measures(sizes: pd.DataFrame, labelled_sentences: int) -> list[Measur
     missing = f"needs both arms at {labelled_sentences} labelled sentences and one more number of them"
     needed = _needed(sizes, "labelled_sentences")
     others = [size for size in needed if labelled_sentences / 2 <= size <= 2 * labelled_sentences]
+    targets = list(dict.fromkeys([labelled_sentences, *others]))
+    note = "" if len(targets) >= 3 else f"{len(targets)} of the rule's 3 targets"
     name, none = "labelled sentences for token's F1 / {}", pd.DataFrame()
     return [
-        _summary(5, "", name.format(size), "ratio", needed.get(size, none), missing)
-        for size in dict.fromkeys([labelled_sentences, *others])
+        _summary(5, "", name.format(size), "ratio", needed.get(size, none), missing, note) for size in targets
     ]
 
 
