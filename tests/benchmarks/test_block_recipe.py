@@ -41,6 +41,17 @@ def test_taken_are_the_lowest_loss_and_the_highest_f1(block, capsys):
     assert "rate 0.001, warm-up 1,600, seed 75: span" in printed and "fine-tuning at 0.005: token" in printed
 
 
+def test_a_start_that_leaves_a_training_on_the_plateau_is_not_taken(block, monkeypatch):
+    made = {1e-3: (4.0, 7.1), 2e-3: (6.0, 6.2), 3e-3: (7.1, 7.2)}  # of tokens and spans
+    end = lambda arm: made[arm.recipe.learning_rate][arm.name == "span"]  # noqa: E731
+    monkeypatch.setattr(block_recipe, "loss", end)
+    with ThreadPoolExecutor(1) as pool:
+        taken = block_recipe.choose_start(pool, block, [(1e-3, 0), (2e-3, 0)], 65_536, [74])
+        assert taken == (2e-3, 0)
+        with pytest.raises(SystemExit, match=r"some training ends above 6\.4 nats"):
+            block_recipe.choose_start(pool, block, [(1e-3, 0), (3e-3, 0)], 65_536, [74])
+
+
 def test_an_arm_has_the_start_that_is_tried(block):
     arm = block_recipe.arm_at(block, "span", (2e-3, 32_000), 65_536, 76)
     recipe = arm.recipe

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
-from helpers import blocks, finetuning, model, tokenization
+from helpers import blocks, boundary, finetuning, model, tokenization
 from helpers.blocks import BLOCKS, Condition
 from helpers.running import reference
 from helpers.settings import FinetuningSettings, ModelSettings
@@ -114,3 +114,5 @@ def test_one_compiled_loss_serves_all_models_of_a_process(monkeypatch):
                 alone, made = model.masked_lm_loss(bert, *given), graphs.Compiled().loss_of(bert)(*given)
             torch.testing.assert_close(made, alone)
     assert counter.frame_count == 1
+    boundary.add_head(bert, 0)
+    assert graphs.Compiled().loss_of(bert).func is boundary.loss  # its second loss is not left out
