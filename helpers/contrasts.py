@@ -112,6 +112,37 @@ def changes(
     return scoring.over_replicates(both, "difference", by=["step", "length"])
 
 
+def with_change(
+    table: pd.DataFrame,
+    by: str,
+    before: str,
+    after: str,
+    lengths: Mapping[str, Sequence[str]] | None = LENGTHS,
+    steps: Iterable[tuple[str, str]] = tuple(STEPS),
+) -> pd.DataFrame:
+    """Put the differences at two values of `by` and their change side by side.
+
+    Args:
+        table: The results table.
+        by: The column with the two values.
+        before: The first.
+        after: The second.
+        lengths: As in `differences`.
+        steps: Pairs (arm, baseline).
+
+    Returns:
+        The rows of `differences` and of `changes`, sorted by length and then by `by`, whose third value is
+        "change".
+
+    Raises:
+        ValueError: As `changes`.
+    """
+    changed = changes(table, by, before, after, lengths, steps).assign(**{by: "change"})
+    found = pd.concat([differences(table, by, lengths, steps), changed])
+    order = pd.Categorical(found[by], [before, after, "change"], ordered=True)
+    return found.assign(**{by: order}).sort_values(["length", by])
+
+
 def _pairs(
     table: pd.DataFrame,
     by: str,

@@ -35,6 +35,15 @@ def test_a_change_is_paired_by_replicate():
     assert change.mean == pytest.approx(each["large"] - each["small"])
 
 
+def test_both_differences_stand_beside_their_change_in_the_order_asked_for():
+    given = table(), "condition", "small", "large", {"long": ("3",)}, [("span", "token")]
+    small, large, change = contrasts.with_change(*given).itertuples()
+    assert [row.condition for row in (small, large, change)] == ["small", "large", "change"]
+    assert change.mean == pytest.approx(large.mean - small.mean)
+    (alone,) = contrasts.changes(*given).itertuples()
+    assert (change.low, change.high) == (alone.low, alone.high)
+
+
 def test_a_replicate_without_one_of_the_values_is_left_out_and_none_at_all_is_an_error():
     found = {**FOUND, ("large", "token"): (50,), ("large", "span"): (53,)}
     (change,) = contrasts.changes(

@@ -18,7 +18,7 @@ STEPS = (
     ("span_short", "token"),
     ("span", "span_short"),
 )
-LARGER = (  # blocks that change one thing of block real_labels, on the same seeds
+LARGER = (  # blocks that change one thing of block real_labels, real_large the rates too, on the same seeds
     ("real_vocabulary", "wordpieces", "8,192", "30,000"),
     ("real_long", "tokens", "16 million", "38 million"),
     ("real_large", "layers x units", "2 x 128", "4 x 256"),
@@ -55,6 +55,7 @@ def tables() -> dict[str, pd.DataFrame]:
         found[f"Block real: {INTERVALS}"] = contiguity.values_of_decomposition(
             table, labelled_sentences=labelled
         )
+        found |= _trial()
         found["Block real: short spans, the same"] = maps.values_of_short_spans(table, labelled)
         found["Block real: the verdicts"] = said(
             verdicts.judge(table, cost=reference.read_costs("real"), labelled_sentences=labelled)
@@ -97,6 +98,25 @@ def tables() -> dict[str, pd.DataFrame]:
     return found
 
 
+def _trial() -> dict[str, pd.DataFrame]:
+    """Return what is left of a trial of 4 x 256 on a GPU that broke (data/reference/README.md)."""
+    folder = reference.FOLDER.parent / "real_gpu_trial"
+    if not folder.exists():
+        return {}
+    losses = pd.read_csv(folder / "losses.csv.gz").groupby(["budget", "replicate", "arm"])["loss"]
+    cell = ("arm", "tokens_seen", "labelled_sentences")
+    scores = scoring.replicate_scores(read_table(folder / "1000.csv.gz"), cell, contrasts.LENGTHS)
+    rows = ["labelled_sentences", "tokens_seen", "length"]
+    return {
+        "A trial of 4 x 256 on a GPU that broke: mean of the last five losses": (
+            losses.apply(lambda run: run.tail(5).mean()).unstack().round(2)
+        ),
+        "The same trial, seed 1000: F1 and recall": scores.pivot_table(["f1", "recall"], rows, "arm").round(
+            1
+        ),
+    }
+
+
 def _steps(table: pd.DataFrame) -> pd.DataFrame:
     differences = contrasts.differences(table, "tokens_seen", steps=STEPS)
     return contrasts.as_text(differences, ["length"], "step", contrasts.labels_of(STEPS), "+")
@@ -111,8 +131,7 @@ def _changed(
         table[table["labelled_sentences"] == core].assign(**{column: value})
         for table, value in zip((smaller, larger), values, strict=True)
     )
-    changed = contrasts.changes(both, column, *values, steps=STEPS).assign(**{column: "change"})
-    summary = pd.concat([contrasts.differences(both, column, steps=STEPS), changed])
+    summary = contrasts.with_change(both, column, *values, steps=STEPS)
     return contrasts.as_text(summary, ["length", column], "step", contrasts.labels_of(STEPS), "+")
 
 
