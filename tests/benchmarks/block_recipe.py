@@ -18,6 +18,8 @@ from itertools import product, repeat
 from multiprocessing import get_context
 
 import pandas as pd
+import torch
+from scipy.stats import entropy
 
 from helpers.blocks import BLOCKS, Block
 from helpers.running.arm import Arm, fine_tune_and_tag
@@ -41,6 +43,14 @@ def arm_at(block: Block, name: str, start: Start, tokens: int, seed: int = SEED)
     changes = {"pretraining.learning_rate": start[0], "pretraining.warmup_tokens": start[1]}
     scale = varied(arm.settings.scale, {**changes, "tokens": (tokens,), "first_seed": seed})
     return replace(arm, settings=replace(arm.settings, scale=scale), name=name)
+
+
+def by_frequency(arm: Arm) -> float:
+    """Return the entropy of the wordpieces in an arm's text: the loss of a model that knows nothing else."""
+    shared = arm.replicate
+    counts = torch.bincount(shared.blocks.input_ids.flatten(), minlength=shared.vocabulary.size).double()
+    counts[list(shared.vocabulary.special_ids)] = 0
+    return float(entropy(counts))
 
 
 def loss(arm: Arm) -> float:
@@ -71,7 +81,7 @@ def choose_start(
     """
     runs = list(product(starts, seeds, ENDS))
     arms = [arm_at(block, name, start, tokens, seed) for start, seed, name in runs]
-    arms[0].replicate.blocks  # noqa: B018 (read and packed once, before the processes begin)
+    print(f"the frequency of wordpieces alone gives {by_frequency(arms[0]):.2f} nats", flush=True)
     ends = {}
     for (start, seed, name), end in zip(runs, pool.map(loss, arms), strict=True):
         ends[start, seed, name] = end

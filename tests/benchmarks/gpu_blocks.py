@@ -5,9 +5,9 @@
 
 The steps are replayed as CUDA graphs (`graphs.py`), in bfloat16 compiled as well, and a few processes share
 the GPU: on an H100, two got further together than sixteen, which wait for each other
-(data/reference/gpu.json). The arms, the loop, the masks and the recipe are those of
-`python -m helpers reference`. `--check` trains both ways and prints how far
-apart they are and what each takes, `--check-finetuning` likewise; `--speed` times steps of three sizes.
+(data/reference/gpu.json). The arms, the loop, the masks and the recipe are those of `python -m helpers
+reference`. `--check` trains both ways and prints how far apart they are and what each takes,
+`--check-finetuning` likewise; `--speed` times steps of a few sizes.
 
 A seed is written as soon as all its arms are scored. What is not written when the minutes are over is lost.
 """

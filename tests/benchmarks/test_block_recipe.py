@@ -1,5 +1,6 @@
 """The operating point of a block: taken are the lowest loss and the highest F1, on seeds for trials."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -37,6 +38,7 @@ def test_taken_are_the_lowest_loss_and_the_highest_f1(block, capsys):
         arms = {"token": block_recipe.arm_at(block, "token", start, 65_536)}
         tagging = block_recipe.choose_tagging(pool, arms, [1e-7, 5e-3], held_out=10)
     assert start == (1e-3, 1_600) and tagging == 5e-3
+    assert 4 < block_recipe.by_frequency(arms["token"]) < math.log(600)
     printed = capsys.readouterr().out
     assert "rate 0.001, warm-up 1,600, seed 75: span" in printed and "fine-tuning at 0.005: token" in printed
 
