@@ -293,6 +293,13 @@ BLOCKS = {
             question="Does it hold for a model of twice the layers and twice the width?",
             recipe=LARGER,
         ),
+        replace(
+            SHORTER_ROWS,
+            name="real_combined",
+            question="With the larger model, more wordpieces and more training together, what is left?",
+            tokens=(16_000_000, 38_000_000),
+            recipe=(*LARGER, ("model.vocabulary_size", 30_000)),
+        ),
         Block(
             "real_model",
             "What does more pre-training do to a model that is there already?",

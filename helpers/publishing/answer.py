@@ -18,10 +18,13 @@ STEPS = (
     ("span_short", "token"),
     ("span", "span_short"),
 )
-LARGER = (  # blocks that change one thing of block real_labels, real_large the rates too, on the same seeds
-    ("real_vocabulary", "wordpieces", "8,192", "30,000"),
-    ("real_long", "tokens", "16 million", "38 million"),
-    ("real_large", "layers x units", "2 x 128", "4 x 256"),
+LARGER = (  # blocks and million tokens before and after, the column that differs, and its two values
+    ("real_labels", 16, "real_vocabulary", 16, "wordpieces", "8,192", "30,000"),
+    ("real_labels", 16, "real_long", 38, "tokens", "16 million", "38 million"),
+    ("real_labels", 16, "real_large", 16, "layers x units", "2 x 128", "4 x 256"),  # and its rates
+    ("real_large", 16, "real_combined", 16, "wordpieces", "8,192", "30,000"),
+    ("real_vocabulary", 16, "real_combined", 16, "layers x units", "2 x 128", "4 x 256"),
+    ("real_combined", 16, "real_combined", 38, "tokens", "16 million", "38 million"),
 )
 INTERVALS = "recall, paired differences in points with 95% t intervals over replicates"
 
@@ -72,11 +75,13 @@ def tables() -> dict[str, pd.DataFrame]:
                 labelled_sentences=BLOCKS[block].base.core_sentences,
             )
         )
-    smaller = reference.read("real_labels")
-    for block, column, before, after in LARGER:
-        if not ((larger := reference.read(block)).empty or smaller.empty):
-            title = f"Block {block}, {after} {column} beside the {before} of block real_labels: {INTERVALS}"
+    for *cells, column, before, after in LARGER:
+        smaller, larger = _with_all_labels(*cells[:2]), _with_all_labels(*cells[2:])
+        if not (smaller.empty or larger.empty):
+            title = f"Block {cells[2]}, {after} {column} beside the {before} of block {cells[0]}: {INTERVALS}"
             found[title] = _changed(smaller, larger, column, (before, after))
+    if not (table := reference.read("real_large")).empty:
+        found["Block real_large, seed 1000 on two machines: F1 and recall"] = _two_machines(table)
     for block, name in product(("real_labels", "real_long", "real_vocabulary"), OTHER_LABELS):
         file = reference.folder(BLOCKS[block]) / f"{name}.csv.gz"
         if file.exists() and not reference.read(block).empty:
@@ -117,19 +122,35 @@ def _trial() -> dict[str, pd.DataFrame]:
     }
 
 
+def _two_machines(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what a seed comes to on the GPU and on two cores, which had made it before."""
+    made = {
+        "GPU": table[table["replicate"] == 1000],
+        "two cores": read_table(reference.folder(BLOCKS["real_large"]) / "two_cores" / "1000.csv.gz"),
+    }
+    both = pd.concat(some.assign(machine=machine) for machine, some in made.items())
+    scores = scoring.replicate_scores(both, ("arm", "machine"), contrasts.LENGTHS)
+    return scores.pivot_table(["f1", "recall"], ["length", "machine"], "arm").round(1)
+
+
 def _steps(table: pd.DataFrame) -> pd.DataFrame:
     differences = contrasts.differences(table, "tokens_seen", steps=STEPS)
     return contrasts.as_text(differences, ["length"], "step", contrasts.labels_of(STEPS), "+")
 
 
+def _with_all_labels(block: str, million_tokens: int) -> pd.DataFrame:
+    table, labelled = reference.read(block), BLOCKS[block].base.core_sentences
+    return table[
+        (table["tokens_seen"] == million_tokens * 1_000_000) & (table["labelled_sentences"] == labelled)
+    ]
+
+
 def _changed(
     smaller: pd.DataFrame, larger: pd.DataFrame, column: str, values: tuple[str, str]
 ) -> pd.DataFrame:
-    """Return the steps in two blocks with all labels, and by how much they change, on the same seeds."""
-    core = BLOCKS["real_labels"].base.core_sentences
+    """Return the steps in two blocks, and by how much they change, on the same seeds."""
     both = pd.concat(
-        table[table["labelled_sentences"] == core].assign(**{column: value})
-        for table, value in zip((smaller, larger), values, strict=True)
+        table.assign(**{column: value}) for table, value in zip((smaller, larger), values, strict=True)
     )
     summary = contrasts.with_change(both, column, *values, steps=STEPS)
     return contrasts.as_text(summary, ["length", column], "step", contrasts.labels_of(STEPS), "+")

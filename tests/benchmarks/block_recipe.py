@@ -72,7 +72,12 @@ def tagged(arm: Arm, rate: float, held_out: int) -> tuple[float, float]:
 
 
 def choose_start(
-    pool: ProcessPoolExecutor, block: Block, starts: list[Start], tokens: int, seeds: list[int]
+    pool: ProcessPoolExecutor,
+    block: Block,
+    starts: list[Start],
+    tokens: int,
+    seeds: list[int],
+    mark: float = MARK,
 ) -> Start:
     """Print the losses of each start, and return the one that is taken.
 
@@ -87,9 +92,9 @@ def choose_start(
         ends[start, seed, name] = end
         print(f"rate {start[0]:g}, warm-up {start[1]:,}, seed {seed}: {name} {end:.3f} nats", flush=True)
     losses = {start: [ends[start, seed, name] for seed in seeds for name in ENDS] for start in starts}
-    passed = [start for start in starts if max(losses[start]) < MARK]
+    passed = [start for start in starts if max(losses[start]) < mark]
     if not passed:
-        raise SystemExit(f"with every start some training ends above {MARK} nats: try others, or more tokens")
+        raise SystemExit(f"with every start some training ends above {mark} nats: try others, or more tokens")
     return min(passed, key=lambda start: sum(losses[start]))
 
 
@@ -118,11 +123,12 @@ def main() -> None:
     parser.add_argument("--warmups", nargs="+", type=int, default=[150_000])
     parser.add_argument("--tagging-rates", nargs="+", type=float, default=[])
     parser.add_argument("--seeds", nargs="+", type=int, default=[SEED])
+    parser.add_argument("--mark", type=float, default=MARK, help="nats that a training has to end below")
     parser.add_argument("--processes", type=int, default=processors())
     chosen = parser.parse_args()
     block, starts = BLOCKS[chosen.block], list(product(chosen.rates, chosen.warmups))
     with ProcessPoolExecutor(chosen.processes, get_context("spawn"), graphs.start, (True,)) as pool:
-        start = choose_start(pool, block, starts, chosen.tokens, chosen.seeds)
+        start = choose_start(pool, block, starts, chosen.tokens, chosen.seeds, chosen.mark)
         print(f"taken: learning rate {start[0]:g}, warm-up {start[1]:,}", flush=True)
         if chosen.tagging_rates:
             arms = {name: arm_at(block, name, start, chosen.tokens, chosen.seeds[0]) for name in ENDS}

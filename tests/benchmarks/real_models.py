@@ -35,8 +35,8 @@ FOLDS = tuple(f"litbank-{fold}" for fold in range(1, 6))
 SETS = {"litbank": FOLDS, "litbank-1": FOLDS[:1], "wnut17": ("wnut17",)}  # and the first fold alone
 MENTIONS = "mentions"  # the block's own labels
 ASKED = (
-    *("real", "real_labels", "real_large", "real_long", "real_rows", "real_short_spans"),
-    "real_vocabulary",
+    *("real", "real_combined", "real_labels", "real_large", "real_long", "real_rows"),
+    *("real_short_spans", "real_vocabulary"),
 )
 PARTS = FOLDER_OF_REAL / "parts"
 MENTION = ["sentence", "start", "length", "pieces"]  # its place, and its length in words and in wordpieces
@@ -58,7 +58,7 @@ def main() -> None:
     block = BLOCKS[chosen.block]
     seeds = block.seeds[: chosen.replicates]
     if "losses" in chosen.what:
-        write(losses(block), "losses", reference.folder(block))
+        write(losses(replace(block, replicates=len(seeds))), "losses", reference.folder(block))
     folders = [folder for name in chosen.what for folder in SETS.get(name, ())]
     for folder in folders:
         print(f"{folder}: {sum(stands_in_text(block, folder))} test sentences stand in the text", flush=True)

@@ -7,6 +7,7 @@ from helpers import __main__ as cli
 from helpers import contiguity, contrasts, experiment, scoring
 from helpers.publishing import answer
 from helpers.running import reference
+from helpers.running.arm import COLUMNS
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_the_command_prints_them_and_saves_figures(measured, monkeypatch, tmp_pa
 
 
 def test_without_block_a_there_is_nothing_to_tell(monkeypatch, tmp_path):
-    monkeypatch.setattr(reference, "read", lambda name: pd.DataFrame(columns=["arm"]))
+    monkeypatch.setattr(reference, "read", lambda name: pd.DataFrame(columns=COLUMNS))
     assert answer.tables() == {} and answer.save_figures(tmp_path) == [] and not list(tmp_path.iterdir())
 
 
