@@ -80,8 +80,6 @@ def tables() -> dict[str, pd.DataFrame]:
         if not (smaller.empty or larger.empty):
             title = f"Block {cells[2]}, {after} {column} beside the {before} of block {cells[0]}: {INTERVALS}"
             found[title] = _changed(smaller, larger, column, (before, after))
-    if not (table := reference.read("real_large")).empty:
-        found["Block real_large, seed 1000 on two machines: F1 and recall"] = _two_machines(table)
     for block, name in product(("real_labels", "real_long", "real_vocabulary"), OTHER_LABELS):
         file = reference.folder(BLOCKS[block]) / f"{name}.csv.gz"
         if file.exists() and not reference.read(block).empty:
@@ -120,17 +118,6 @@ def _trial() -> dict[str, pd.DataFrame]:
             1
         ),
     }
-
-
-def _two_machines(table: pd.DataFrame) -> pd.DataFrame:
-    """Return what a seed comes to on the GPU and on two cores, which had made it before."""
-    made = {
-        "GPU": table[table["replicate"] == 1000],
-        "two cores": read_table(reference.folder(BLOCKS["real_large"]) / "two_cores" / "1000.csv.gz"),
-    }
-    both = pd.concat(some.assign(machine=machine) for machine, some in made.items())
-    scores = scoring.replicate_scores(both, ("arm", "machine"), contrasts.LENGTHS)
-    return scores.pivot_table(["f1", "recall"], ["length", "machine"], "arm").round(1)
 
 
 def _steps(table: pd.DataFrame) -> pd.DataFrame:
