@@ -19,12 +19,12 @@ STEPS = (
     ("span", "span_short"),
 )
 LARGER = (  # blocks and million tokens before and after, the column that differs, and its two values
-    ("real_labels", 16, "real_vocabulary", 16, "wordpieces", "8,192", "30,000"),
-    ("real_labels", 16, "real_long", 38, "tokens", "16 million", "38 million"),
-    ("real_labels", 16, "real_large", 16, "layers x units", "2 x 128", "4 x 256"),  # and its rates
-    ("real_large", 16, "real_combined", 16, "wordpieces", "8,192", "30,000"),
-    ("real_vocabulary", 16, "real_combined", 16, "layers x units", "2 x 128", "4 x 256"),
-    ("real_combined", 16, "real_combined", 38, "tokens", "16 million", "38 million"),
+    (("real_labels", 16), ("real_vocabulary", 16), "wordpieces", ("8,192", "30,000")),
+    (("real_labels", 16), ("real_long", 38), "tokens", ("16 million", "38 million")),
+    (("real_labels", 16), ("real_large", 16), "layers x units", ("2 x 128", "4 x 256")),  # and its rates
+    (("real_large", 16), ("real_combined", 16), "wordpieces", ("8,192", "30,000")),
+    (("real_vocabulary", 16), ("real_combined", 16), "layers x units", ("2 x 128", "4 x 256")),
+    (("real_combined", 16), ("real_combined", 38), "tokens", ("16 million", "38 million")),
 )
 INTERVALS = "recall, paired differences in points with 95% t intervals over replicates"
 
@@ -75,11 +75,11 @@ def tables() -> dict[str, pd.DataFrame]:
                 labelled_sentences=BLOCKS[block].base.core_sentences,
             )
         )
-    for *cells, column, before, after in LARGER:
-        smaller, larger = _with_all_labels(*cells[:2]), _with_all_labels(*cells[2:])
+    for before, after, column, sizes in LARGER:
+        smaller, larger = _with_all_labels(*before), _with_all_labels(*after)
         if not (smaller.empty or larger.empty):
-            title = f"Block {cells[2]}, {after} {column} beside the {before} of block {cells[0]}: {INTERVALS}"
-            found[title] = _changed(smaller, larger, column, (before, after))
+            title = f"Block {after[0]}, {sizes[1]} {column} beside the {sizes[0]} of block {before[0]}"
+            found[f"{title}: {INTERVALS}"] = _changed(smaller, larger, column, sizes)
     for block, name in product(("real_labels", "real_long", "real_vocabulary"), OTHER_LABELS):
         file = reference.folder(BLOCKS[block]) / f"{name}.csv.gz"
         if file.exists() and not reference.read(block).empty:

@@ -46,10 +46,15 @@ def test_without_block_a_there_is_nothing_to_tell(monkeypatch, tmp_path):
     assert answer.tables() == {} and answer.save_figures(tmp_path) == [] and not list(tmp_path.iterdir())
 
 
-def test_other_labels_and_fewer_labels_stand_beside_each_other():
-    tables = answer.tables()
+@pytest.fixture(scope="module")
+def everything():
+    """All tables of the committed reference, which take a while."""
+    return answer.tables()
+
+
+def test_other_labels_and_fewer_labels_stand_beside_each_other(everything):
     few, novels = (
-        next(table for title, table in tables.items() if title.startswith(start))
+        next(table for title, table in everything.items() if title.startswith(start))
         for start in ("Block real_labels, 100 labelled sentences", "Block real_labels, labels of litbank")
     )
     assert list(few.columns[2:]) == contrasts.labels_of(answer.STEPS) == list(novels.columns[2:])
@@ -61,9 +66,9 @@ def test_other_labels_and_fewer_labels_stand_beside_each_other():
     assert few.loc[contrasts.LONG, "whole word − token"].startswith(f"{mean:+.1f} [")
 
 
-def test_a_larger_vocabulary_stands_beside_the_smaller_one_with_what_changes():
+def test_a_larger_vocabulary_stands_beside_the_smaller_one_with_what_changes(everything):
     title = "Block real_vocabulary, 30,000 wordpieces beside the 8,192"
-    (shown,) = (table for name, table in answer.tables().items() if name.startswith(title))
+    (shown,) = (table for name, table in everything.items() if name.startswith(title))
     gains = {}
     for name, block in (("30,000", "real_vocabulary"), ("8,192", "real_labels")):
         table = experiment.reference(block).query("labelled_sentences == 2746").assign(condition="")
