@@ -288,6 +288,9 @@ def _costs_more(step: Measure, *others: Measure) -> tuple[str, str]:
 
 
 def _needs_less(*needed: Measure) -> tuple[str, str]:
+    if len(needed) < 3:
+        seen = f"{len(needed)} of the rule's 3 targets can be asked: {_listed(needed)}"
+        return "cannot tell", _first_doubt(needed) or seen
     below, above = [m for m in needed if m.below(1)], [m for m in needed if m.above(1)]
     if len(below) == len(needed):
         return "supported", f"below 1: {_listed(below)}"
@@ -404,11 +407,8 @@ def _label_measures(sizes: pd.DataFrame, labelled_sentences: int) -> list[Measur
     needed = _needed(sizes, "labelled_sentences")
     others = [size for size in needed if labelled_sentences / 2 <= size <= 2 * labelled_sentences]
     targets = list(dict.fromkeys([labelled_sentences, *others]))
-    note = "" if len(targets) >= 3 else f"{len(targets)} of the rule's 3 targets"
     name, none = "labelled sentences for token's F1 / {}", pd.DataFrame()
-    return [
-        _summary(5, "", name.format(size), "ratio", needed.get(size, none), missing, note) for size in targets
-    ]
+    return [_summary(5, "", name.format(size), "ratio", needed.get(size, none), missing) for size in targets]
 
 
 def _slice(table: pd.DataFrame, varying: str, labelled_sentences: int) -> pd.DataFrame:

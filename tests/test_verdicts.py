@@ -564,11 +564,11 @@ def test_sizes_near_the_core_vote(core, sizes, voting):
     assert found.loc[found["statement"] == 5, "name"].tolist() == [labelled_at(size) for size in voting]
 
 
-def test_a_missing_size_leaves_the_others():
+def test_without_a_size_that_the_rule_names_there_is_no_verdict():
     table = make_curves(TOKEN, (35, 45, 55, 65, 75), places=SIZES)
-    assert "of the rule's" not in judge(table).loc["5", "reason"]
+    assert judge(table).loc["5", "verdict"] == "supported"
     row = judge(table[table["labelled_sentences"] != 200]).loc["5"]
-    assert row["verdict"] == "supported" and "2 of the rule's 3 targets" in row["reason"]
+    assert row["verdict"] == UNDECIDED and "2 of the rule's 3 targets" in row["reason"]
     row = judge(table[table["labelled_sentences"] != 100]).loc["5"]
     assert row["verdict"] == UNDECIDED
     assert "needs both arms at 100 labelled sentences" in row["reason"]
