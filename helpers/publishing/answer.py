@@ -18,10 +18,12 @@ STEPS = (
     ("span_short", "token"),
     ("span", "span_short"),
 )
-LARGER = (  # blocks and million tokens before and after, the column that differs, and its two values
+# Blocks and million tokens before and after, the column that differs, and its two values; with the size of
+# the model its rates differ, too.
+LARGER = (
     (("real_labels", 16), ("real_vocabulary", 16), "wordpieces", ("8,192", "30,000")),
     (("real_labels", 16), ("real_long", 38), "tokens", ("16 million", "38 million")),
-    (("real_labels", 16), ("real_large", 16), "layers x units", ("2 x 128", "4 x 256")),  # and its rates
+    (("real_labels", 16), ("real_large", 16), "layers x units", ("2 x 128", "4 x 256")),
     (("real_large", 16), ("real_combined", 16), "wordpieces", ("8,192", "30,000")),
     (("real_vocabulary", 16), ("real_combined", 16), "layers x units", ("2 x 128", "4 x 256")),
     (("real_combined", 16), ("real_combined", 38), "tokens", ("16 million", "38 million")),

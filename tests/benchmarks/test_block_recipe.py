@@ -37,6 +37,8 @@ def test_taken_are_the_lowest_loss_and_the_highest_f1(block, capsys):
         start = block_recipe.choose_start(pool, block, [(1e-7, 1_600), (1e-3, 1_600)], 65_536, [74, 75])
         arms = {"token": block_recipe.arm_at(block, "token", start, 65_536)}
         tagging = block_recipe.choose_tagging(pool, arms, [1e-7, 5e-3], held_out=10)
+        with pytest.raises(SystemExit, match="some training ends above 0.1 nats"):  # the same models
+            block_recipe.choose_start(pool, block, [(1e-3, 1_600)], 65_536, [74, 75], mark=0.1)
     assert start == (1e-3, 1_600) and tagging == 5e-3
     assert 4 < block_recipe.by_frequency(arms["token"]) < math.log(600)
     printed = capsys.readouterr().out

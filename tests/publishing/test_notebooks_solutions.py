@@ -31,8 +31,9 @@ def test_they_run_at_the_end_of_their_notebook(name, tmp_path):
     notebook = READ[name].copy()
     setup = f"""import sys
 sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
 from helpers.running import artifacts
-artifacts.FOLDER = artifacts.Path({str(tmp_path)!r})"""
+artifacts.FOLDER = Path({str(tmp_path)!r})  # what is made here leaves the project's folder alone"""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     added = map(new_code_cell, solutions(notebook))
     notebook.cells = [new_code_cell(setup), *cells[1:], *added]
